@@ -1,0 +1,539 @@
+"""Backpropagation: nodes, and the one loop that walks them from the result back to the leaves.
+
+A node is born when an op runs on something that needs a gradient. It holds edges to the nodes its inputs came from, the
+arrays its rule will need, and nothing else: no Tensor, so no cycle. `run` keeps the nodes whose gradient is pending in
+a queue, youngest first. A node is always younger than everything it was computed from, so when it leaves the queue all
+its gradient has arrived: the order of creation is a topological order, and no recursion is needed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from heapq import heappop, heappush
+from types import CodeType
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from minigrad.backend import Array, namespace
+from minigrad.core import dtypes, views
+from minigrad.core.errors import AnomalyError, describe_location
+from minigrad.core.modes import _Switch, mode
+
+if TYPE_CHECKING:
+    from minigrad.core.tensor import Tensor
+
+Shape = tuple[int, ...]
+_birth = itertools.count(0, -1).__next__  # younger nodes have smaller numbers, as heapq wants them
+
+
+class Plan(Protocol):
+    """How a node goes backward: an op's rules for the inputs that need a gradient (`primitive.py`)."""
+
+    name: str
+    outputs: int
+
+    def backward(self, node: Node, g: Any, create_graph: bool) -> Sequence[Any]:
+        """The gradients along `node.edges`, given that of the output (a list of them for several outputs)."""
+
+
+class Extras:
+    """What only few nodes have: hooks and retained gradients, by output index."""
+
+    def __init__(self) -> None:
+        self.hooks: dict[int, dict[int, Callable[[Any], Any]]] = {}
+        self.retained: dict[int, Any] = {}
+
+
+class Node:
+    """One recorded op."""
+
+    __slots__ = ("__weakref__", "birth", "edges", "extras", "location", "plan", "saved", "shapes", "versions")
+
+    plan: Plan | None  # None for a leaf
+    edges: tuple[Edge, ...]  # one for each input that needs a gradient
+    shapes: tuple[Shape, ...]  # of the outputs
+    saved: Any  # what the rules named; None once freed
+    versions: tuple[Any, ...]  # the saved inputs' counters, and then their counts when saved
+    location: tuple[CodeType, int] | None  # the forward line
+    extras: Extras | None
+    birth: int
+
+    def name(self) -> str:
+        """The op's name as PyTorch writes it: `MulBackward0`."""
+        assert self.plan is not None
+        return "".join(part[:1].upper() + part[1:] for part in self.plan.name.split("_")) + "Backward0"
+
+    @property
+    def next_functions(self) -> tuple[Edge, ...]:
+        """The edges towards the leaves."""
+        return self.edges
+
+    @property
+    def line(self) -> str:
+        """The line of the user's code that recorded this node."""
+        return describe_location(self.location)
+
+    def __repr__(self) -> str:
+        return f"<{self.name()}>"
+
+
+Edge = tuple[Node, int]
+
+
+class Leaf(Node):
+    """The end of a path: collects the gradient of one leaf tensor."""
+
+    __slots__ = ("grad",)
+
+    def __init__(self, shape: Shape) -> None:
+        self.plan = self.location = self.extras = None
+        self.edges, self.saved, self.versions = (), (), ()
+        self.shapes = (shape,)
+        self.birth = _birth()
+        self.grad: Any = None
+
+    def name(self) -> str:
+        """PyTorch's name for the node that adds to `.grad`."""
+        return "AccumulateGrad"
+
+    def accumulate(self, gradient: Any, create_graph: bool) -> None:
+        """Add to `.grad`. The first gradient becomes it, copied unless nobody else holds the array."""
+        from minigrad.core.tensor import Tensor, wrap
+
+        if isinstance(gradient, Rows) and not gradient.keep:
+            gradient = gradient.to_dense()._array
+        if self.grad is None:
+            if isinstance(gradient, (Tensor, Rows)):
+                self.grad = gradient
+            else:
+                self.grad = wrap(gradient)
+        elif create_graph or isinstance(gradient, Rows) or isinstance(self.grad, Rows):
+            held = self.grad if isinstance(self.grad, Rows) else self.grad if create_graph else self.grad._array
+            total = _add(held, gradient)
+            self.grad = total if isinstance(total, (Tensor, Rows)) else wrap(total)
+        else:
+            self.grad._array += gradient
+            views.count_write(self.grad)
+
+
+class Rows:
+    """A gradient that is zero but for some rows of a table: what looking rows up in an embedding gives.
+
+    `index` (n,) and `values` (n, *table.shape[1:]); a row may occur several times, its values then add up.
+    """
+
+    __slots__ = ("_index", "_values", "keep", "shape")
+    is_sparse = True
+    requires_grad = False
+
+    def __init__(self, index: Array, values: Array, shape: Shape, keep: bool = False) -> None:
+        self._index, self._values, self.shape = index, values, shape
+        self.keep = keep  # whether `.grad` stays sparse (`Embedding(sparse=True)`)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The element type of the values."""
+        return self._values.dtype
+
+    def indices(self) -> Tensor:
+        """The row numbers (n,)."""
+        from minigrad.core.tensor import wrap
+
+        return wrap(self._index)
+
+    def values(self) -> Tensor:
+        """The rows (n, *rest)."""
+        from minigrad.core.tensor import wrap
+
+        return wrap(self._values)
+
+    def coalesce(self) -> Rows:
+        """The same gradient with each row number once, in order."""
+        from minigrad import kernels
+
+        index, values = kernels.of(self._values).sum_rows(self._index, self._values)
+        return Rows(index, values, self.shape, self.keep)
+
+    def to_dense(self) -> Tensor:
+        """The whole table."""
+        from minigrad.core.tensor import wrap
+
+        return wrap(self.add_to(namespace(self._values).zeros(self.shape, self._values.dtype)))
+
+    def add_to(self, table: Array) -> Array:
+        """Add the rows to `table`, in place."""
+        from minigrad import kernels
+
+        kernels.of(table).add_rows(table, self._index, self._values)
+        return table
+
+    def __add__(self, other: Rows) -> Rows:
+        xp = namespace(self._values)
+        return Rows(
+            xp.concatenate([self._index, other._index]),
+            xp.concatenate([self._values, other._values]),
+            self.shape,
+            self.keep and other.keep,
+        )
+
+    def __repr__(self) -> str:
+        return f"Rows(n={len(self._index)}, shape={self.shape}, dtype={self.dtype})"
+
+
+# ---- the loop -------------------------------------------------------------------------------------------------------
+
+
+def run(
+    edges: Sequence[Edge],
+    gradients: Sequence[Any],
+    targets: Sequence[Edge] | None,
+    *,
+    retain_graph: bool,
+    create_graph: bool,
+) -> dict[Edge, Any]:
+    """Send `gradients` in along `edges` and carry them to the leaves, or only to `targets`, whose gradients return.
+
+    The gradients are raw arrays, or Tensors when `create_graph`: the same rules then record a graph of their own.
+    """
+    wanted = None if targets is None else _between(edges, targets)
+    captured: dict[Edge, Any] = dict.fromkeys(targets or ())
+    pending: dict[Node | Edge, Any] = {}  # by node for its output 0, by edge for a further output
+    owned: set[Node | Edge] = set()  # whose pending gradient is an array of our own, free to add to in place
+    queue: list[tuple[int, Node]] = []
+    anomaly = mode.anomaly
+    while True:
+        for edge, gradient in zip(edges, gradients):  # noqa: B905 - a plan gives one gradient for each edge
+            parent, index = edge
+            if gradient is None or (wanted is not None and parent not in wanted):
+                continue
+            if gradient.shape != parent.shapes[index]:
+                gradient = sum_to(gradient, parent.shapes[index])
+            key = edge if index else parent
+            before = pending.get(key)
+            if before is None:
+                pending[key] = gradient
+                heappush(queue, (parent.birth, parent))
+            elif key in owned and type(before) is type(gradient):
+                before += gradient
+                pending[key] = before
+            else:
+                pending[key] = before = _add(before, gradient)
+                if not create_graph and type(before) is not Rows:
+                    owned.add(key)
+        edges = gradients = ()
+        if not queue:
+            return captured
+        node = heappop(queue)[1]
+        plan = node.plan
+        gradient = before = None
+        if plan is None or plan.outputs == 1:
+            g = pending.pop(node)
+            if node.extras is not None:
+                g = _apply_extras(node, 0, g)
+            if captured and (node, 0) in captured:
+                captured[node, 0] = g
+            if plan is None:
+                if targets is None:
+                    gradient, g = g, None
+                    if not create_graph and node not in owned and type(gradient) is not Rows:
+                        gradient = own(gradient)
+                    node.accumulate(gradient, create_graph)  # type: ignore[attr-defined]
+                continue
+        else:
+            g = [pending.pop((node, index) if index else node, None) for index in range(plan.outputs)]
+            if all(one is None for one in g):
+                continue  # it was queued once for each of its outputs, and this is not the first time
+            for index, one in enumerate(g):
+                if one is not None and node.extras is not None:
+                    g[index] = _apply_extras(node, index, one)
+                if (node, index) in captured:
+                    captured[node, index] = g[index]
+        if wanted is not None and not any(edge[0] in wanted for edge in node.edges):
+            continue
+        if anomaly:
+            _check_finite(node, g, "flows into")
+        edges, gradients = node.edges, plan.backward(node, g, create_graph)
+        if anomaly:
+            _check_finite(node, gradients, "comes out of")
+        g = None
+        if not retain_graph and node.saved:
+            node.saved = None
+
+
+def unpack(node: Node) -> Any:
+    """What the node saved, checked: not freed, and not written since."""
+    if node.saved is None:
+        raise RuntimeError(
+            f"a second backward through {node.plan.name!r}, whose saved arrays the first one freed "  # type: ignore[union-attr]
+            f"(recorded at {node.line}): say retain_graph=True in the first, or compute the result again"
+        )
+    versions = node.versions
+    if not versions:
+        return node.saved
+    half = len(versions) // 2
+    for position in range(half):
+        counter, expected = versions[position], versions[half + position]
+        if counter.count != expected:
+            raise RuntimeError(
+                f"{node.plan.name!r} saved {node.plan.saved_name(position)!r} for its gradient, and it was changed in "  # type: ignore[union-attr]
+                f"place since: it is at version {counter.count}, saved at version {expected} "
+                f"(recorded at {node.line}): clone() it before writing, or write with an op that makes a new tensor"
+            )
+    return node.saved
+
+
+def _between(starts: Sequence[Edge], targets: Sequence[Edge]) -> set[Node]:
+    """The nodes on a path from `starts` to `targets`, both ends included."""
+    ends = {edge[0] for edge in targets}
+    oldest = max((node.birth for node in ends), default=0)
+    found: dict[Node, bool] = {}
+    for start in starts:
+        stack = [start[0]]
+        while stack:
+            node = stack[-1]
+            if node not in found:
+                found[node] = False  # until its parents are known
+                # A node older than every target cannot have been computed from one.
+                if node.birth <= oldest:
+                    stack.extend(edge[0] for edge in node.edges if edge[0] not in found)
+                    continue
+            stack.pop()
+            found[node] = found[node] or node in ends or any(found.get(edge[0], False) for edge in node.edges)
+    return {node for node, reaches in found.items() if reaches}
+
+
+def sum_to(gradient: Any, shape: Shape) -> Any:
+    """Undo broadcasting: sum `gradient` over the dimensions that were stretched from `shape`."""
+    if isinstance(gradient, Rows):
+        raise AssertionError("a row gradient has its table's shape")
+    extra = gradient.ndim - len(shape)
+    stretched = [extra + dim for dim, size in enumerate(shape) if size == 1 and gradient.shape[extra + dim] != 1]
+    return gradient.sum((*range(extra), *stretched)).reshape(shape)
+
+
+def _add(first: Any, second: Any) -> Any:
+    """The sum of two gradients, out of place; rows stay rows until they meet a dense gradient."""
+    if isinstance(first, Rows):
+        if isinstance(second, Rows):
+            return first + second
+        first, second = second, first
+    if isinstance(second, Rows):
+        return second.add_to(first.copy()) if not hasattr(first, "_array") else first + second.to_dense()
+    return first + second
+
+
+def _holders(box: list[Any]) -> int:
+    return sys.getrefcount(box[0])
+
+
+_probe = np.empty(0)
+_ALONE = _holders([_probe])
+
+
+def own(array: Array) -> Array:
+    """`array` itself if nothing else can see its memory, a copy of it otherwise; never a NumPy scalar."""
+    if isinstance(array, np.generic):
+        return np.asarray(array)
+    # A view of the memory would hold a reference to `array`, or `array` one to it; here only the caller's frame does.
+    if array.base is None and _holders([array]) <= _ALONE + 1 and array.flags.c_contiguous and _writable(array):
+        return array
+    return array.copy()
+
+
+def _writable(array: Array) -> bool:
+    return not isinstance(array, np.ndarray) or bool(array.flags.writeable)
+
+
+def _check_finite(node: Node, gradients: Any, what: str) -> None:
+    for gradient in gradients if isinstance(gradients, (list, tuple)) else [gradients]:
+        array = getattr(gradient, "_values", getattr(gradient, "_array", gradient))
+        if array is not None and not bool(namespace(array).isfinite(array).all()):
+            kind = "NaN" if bool(namespace(array).isnan(array).any()) else "an infinity"
+            raise AnomalyError(f"{kind} {what} the gradient of {node.plan.name!r}, recorded at {node.line}")  # type: ignore[union-attr]
+
+
+# ---- hooks and retained gradients -----------------------------------------------------------------------------------
+
+
+class RemovableHandle:
+    """Takes a hook back: `handle.remove()`."""
+
+    _next = itertools.count().__next__
+
+    def __init__(self, hooks: dict[int, Any]) -> None:
+        self._hooks, self.id = hooks, RemovableHandle._next()
+
+    def remove(self) -> None:
+        """Take the hook back; a second time does nothing."""
+        self._hooks.pop(self.id, None)
+
+
+def extras_of(node: Node) -> Extras:
+    """The node's hooks and retained gradients, made on first use."""
+    if node.extras is None:
+        node.extras = Extras()
+    return node.extras
+
+
+def add_hook(edge: Edge, hook: Callable[[Any], Any]) -> RemovableHandle:
+    """Call `hook` with the gradient along `edge` when it is complete."""
+    hooks = extras_of(edge[0]).hooks.setdefault(edge[1], {})
+    handle = RemovableHandle(hooks)
+    hooks[handle.id] = hook
+    return handle
+
+
+def _apply_extras(node: Node, index: int, gradient: Any) -> Any:
+    """Run the hooks on a complete gradient, and keep it if that was asked."""
+    from minigrad.core.tensor import Tensor, wrap
+
+    extras = extras_of(node)
+    for hook in list(extras.hooks.get(index, {}).values()):
+        given = gradient if isinstance(gradient, (Tensor, Rows)) else wrap(gradient)
+        result = hook(given)
+        if result is not None:
+            if tuple(result.shape) != node.shapes[index]:
+                raise RuntimeError(f"a hook returned shape {tuple(result.shape)} for a gradient of {node.shapes[index]}")
+            gradient = result if isinstance(gradient, Tensor) or isinstance(result, Rows) else result._array
+    if index in extras.retained:
+        kept = gradient if isinstance(gradient, (Tensor, Rows)) else wrap(own(gradient))
+        extras.retained[index] = kept
+    return gradient
+
+
+# ---- the public ways in ---------------------------------------------------------------------------------------------
+
+
+def _listed(value: Any) -> list[Any]:
+    from minigrad.core.tensor import Tensor
+
+    return [value] if value is None or isinstance(value, Tensor) else list(value)
+
+
+def _start(tensors: Iterable[Any], gradients: Sequence[Any], create_graph: bool) -> tuple[list[Edge], list[Any]]:
+    """The edges backpropagation starts from, and what flows in there."""
+    from minigrad.core.tensor import Tensor, wrap
+
+    edges, flowing = [], []
+    for tensor, gradient in zip(tensors, gradients, strict=True):
+        edge = tensor._current_edge()
+        if edge is None:
+            raise RuntimeError(
+                "this tensor needs no gradient, so there is nothing to go back through: set requires_grad=True on an "
+                "input, and compute it outside no_grad()"
+            )
+        if gradient is None:
+            if tensor._array.size != 1:
+                raise RuntimeError(
+                    f"backward starts from a single number, this tensor has shape {tuple(tensor.shape)}: "
+                    f"reduce it with .sum() or .mean(), or pass gradient="
+                )
+            gradient = wrap(namespace(tensor._array).ones_like(tensor._array))
+        elif not isinstance(gradient, Tensor):
+            raise TypeError(f"gradient must be a Tensor, got {type(gradient).__name__}")
+        elif gradient.shape != tensor.shape:
+            raise RuntimeError(
+                f"gradient has shape {tuple(gradient.shape)}, the tensor {tuple(tensor.shape)}: they must be equal"
+            )
+        elif gradient.dtype != tensor.dtype:
+            gradient = gradient.to(tensor.dtype)
+        edges.append(edge)
+        flowing.append(gradient if create_graph else gradient._array)
+    return edges, flowing
+
+
+def backward(
+    tensors: Any,
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Any = None,
+) -> None:
+    """Add the gradients of `tensors` with respect to the leaves (or only `inputs`) to their `.grad`.
+
+    As `torch.autograd.backward`; see `Tensor.backward` for the arguments.
+    """
+    from minigrad.core.tensor import wrap
+
+    tensors = _listed(tensors)
+    retain = create_graph if retain_graph is None else retain_graph
+    if create_graph:
+        warnings.warn(
+            "backward(create_graph=True) leaves .grad referring to the graph that refers to it, which only the "
+            "garbage collector frees: use minigrad.grad() instead",
+            UserWarning,
+            stacklevel=3,
+        )
+    edges, flowing = _start(tensors, _listed(grad_tensors) if grad_tensors is not None else [None] * len(tensors), create_graph)
+    targets = None if inputs is None else [_target(tensor) for tensor in _listed(inputs)]
+    with _Switch(grad=create_graph):
+        captured = run(edges, flowing, targets, retain_graph=retain, create_graph=create_graph)
+        for edge, gradient in captured.items():
+            if gradient is None:
+                continue
+            if isinstance(edge[0], Leaf):
+                edge[0].accumulate(gradient if create_graph or isinstance(gradient, Rows) else own(gradient), create_graph)
+            else:
+                extras_of(edge[0]).retained[edge[1]] = gradient if create_graph else wrap(own(gradient))
+
+
+def _target(tensor: Any) -> Edge:
+    edge = tensor._current_edge()
+    if edge is None:
+        raise RuntimeError("one of the inputs does not require grad: set requires_grad=True on it before computing")
+    return edge
+
+
+def grad(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool | None = None,
+    materialize_grads: bool = False,
+) -> tuple[Any, ...]:
+    """The gradients of `outputs` with respect to `inputs`, returned; no `.grad` is touched.
+
+    As `torch.autograd.grad`. With `create_graph` the results can be differentiated again, to any order.
+
+    Raises RuntimeError for an input that needs no gradient, and for one the outputs do not depend on unless
+    `allow_unused` (None is returned for it) or `materialize_grads` (zeros are).
+    """
+    from minigrad.core.tensor import wrap
+
+    outputs, inputs = _listed(outputs), _listed(inputs)
+    given = _listed(grad_outputs) if grad_outputs is not None else [None] * len(outputs)
+    retain = create_graph if retain_graph is None else retain_graph
+    edges, flowing = _start(outputs, given, create_graph)
+    targets = [_target(tensor) for tensor in inputs]
+    with _Switch(grad=create_graph):
+        captured = run(edges, flowing, targets, retain_graph=retain, create_graph=create_graph)
+    results: list[Any] = []
+    for position, (edge, tensor) in enumerate(zip(targets, inputs, strict=True)):
+        gradient = captured[edge]
+        if gradient is None:
+            if materialize_grads:
+                gradient = namespace(tensor._array).zeros_like(tensor._array)
+            elif not allow_unused:
+                raise RuntimeError(
+                    f"the outputs do not depend on input {position}: pass allow_unused=True to get None for it, or "
+                    f"materialize_grads=True to get zeros"
+                )
+        elif isinstance(gradient, Rows) and not gradient.keep:
+            gradient = gradient.to_dense()
+        results.append(gradient if gradient is None or hasattr(gradient, "shape") is False else _returned(gradient, wrap))
+    return tuple(results)
+
+
+def _returned(gradient: Any, wrap: Callable[[Array], Any]) -> Any:
+    return gradient if isinstance(gradient, Rows) or hasattr(gradient, "_array") else wrap(own(gradient))
+
+
+def floating(array: Array) -> bool:
+    """Whether an output can carry a gradient at all."""
+    return bool(dtypes.is_floating(array.dtype))

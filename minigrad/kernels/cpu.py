@@ -1,0 +1,37 @@
+"""Every kernel for NumPy arrays: the work of `reference`, arranged for caches and threads."""
+
+from minigrad.kernels.cpu_loss import (
+    cross_entropy_backward,
+    cross_entropy_forward,
+    linear_cross_entropy_backward,
+    linear_cross_entropy_forward,
+    log_softmax,
+    log_softmax_backward,
+    softmax,
+    softmax_backward,
+)
+from minigrad.kernels.cpu_recurrent import (
+    gru_backward,
+    gru_forward,
+    lstm_backward,
+    lstm_forward,
+    rnn_backward,
+    rnn_forward,
+)
+from minigrad.kernels.cpu_update import (
+    adagrad_update,
+    adam_update,
+    add_rows,
+    rmsprop_update,
+    scale,
+    sgd_update,
+    squared_norm,
+    sum_rows,
+)
+
+__all__ = [
+    "adagrad_update", "adam_update", "add_rows", "cross_entropy_backward", "cross_entropy_forward", "gru_backward",
+    "gru_forward", "linear_cross_entropy_backward", "linear_cross_entropy_forward", "log_softmax",
+    "log_softmax_backward", "lstm_backward", "lstm_forward", "rmsprop_update", "rnn_backward", "rnn_forward", "scale",
+    "sgd_update", "softmax", "softmax_backward", "squared_norm", "sum_rows",
+]  # fmt: skip

@@ -1,0 +1,259 @@
+"""Softmax and cross-entropy for NumPy: see `reference_loss` for the shapes and what they compute.
+
+Rows are worked on a few at a time, so that all the passes over them find them in the cache, shared out over threads.
+"""
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from minigrad.kernels import pool
+from minigrad.kernels.common import Needs
+from minigrad.kernels.reference_loss import chunk_rows, gradient_scale, reduce_rows, row_weights
+
+Array: TypeAlias = np.ndarray[Any, Any]
+
+BLOCK = 1 << 16  # elements of a block of rows: 256 KiB of float32
+GRAIN = 1 << 15  # elements worth a thread of their own
+CHUNK = 1 << 22  # logits alive at a time in linear_cross_entropy: 16 MiB of float32
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What the loss of each row is made of; N rows, V classes."""
+
+    counts: Array  # N, bool: the target is not ignore_index
+    safe: Array  # N: the target, 0 where ignored
+    row_weight: Array  # N: the class weight of the target, 0 where ignored
+    hit: Array  # N: how much of the row's loss is for its target, a in reference_loss
+    spread: Array | None  # V: how much is for each class, b in reference_loss; None without smoothing
+
+    @classmethod
+    def of(cls, target: Array, weight: Array | None, ignore_index: int, smoothing: float, V: int, dtype: Any) -> "Rows":
+        counts, safe, row_weight = row_weights(target, weight, ignore_index, dtype)
+        spread = None
+        if smoothing:
+            spread = np.full((V,), smoothing / V, dtype=dtype) if weight is None else (smoothing / V) * weight
+        return cls(counts, safe, row_weight, (1 - smoothing) * row_weight, spread)
+
+    def mass(self) -> Array:
+        """What multiplies the softmax in each row's gradient, a + sum b (N)."""
+        return self.hit if self.spread is None else self.hit + self.spread.sum()
+
+    def __getitem__(self, rows: slice) -> "Rows":
+        """The same for some of the rows."""
+        return Rows(self.counts[rows], self.safe[rows], self.row_weight[rows], self.hit[rows], self.spread)
+
+
+def _exponentials(
+    source: Array, out: Array, bias: Array | None, rows: Rows, scale: Array | None
+) -> tuple[Array, Array, Array]:
+    """exp(z - max z) into `out`, z = source + bias, (N, V), or with `scale` (N) scale * ((a + sum b) p - b) from it.
+
+    Gives for each row, as (N), the maximum, the sum of the exponentials, and sum_c b[c] (z[c] - max). `out` may be `source`.
+    """
+    N, V = source.shape
+    top, total, spread_sum = np.empty((3, N, 1), dtype=source.dtype)
+    mass = None if scale is None else (scale * rows.mass())[:, None]
+
+    def run(start: int, stop: int) -> None:
+        for block in pool.blocks(start, stop, BLOCK // max(1, V)):
+            shifted, z = source[block], out[block]
+            if bias is not None:
+                shifted = np.add(shifted, bias, out=z)
+            shifted.max(axis=1, keepdims=True, out=top[block])
+            np.subtract(shifted, top[block], out=z)
+            if rows.spread is not None:  # einsum, not BLAS: its threads would wait for each other
+                np.einsum("nv,v->n", z, rows.spread, out=spread_sum[block, 0])
+            np.exp(z, out=z)
+            z.sum(axis=1, keepdims=True, out=total[block])
+            if mass is not None:
+                z *= mass[block] / total[block]
+
+    pool.share(run, N, GRAIN // max(1, V))
+    return top[:, 0], total[:, 0], spread_sum[:, 0]
+
+
+def _log_sums(logits: Array, rows: Rows) -> tuple[Array, Array, Array]:
+    """What `_exponentials` gives, for logits (N, V) that must stay as they are: through scratch of one block a thread."""
+    N, V = logits.shape
+    sums = np.empty((3, N), dtype=logits.dtype)
+    step = max(1, BLOCK // max(1, V))
+
+    def run(start: int, stop: int) -> None:
+        scratch = np.empty((min(step, stop - start), V), dtype=logits.dtype)
+        for block in pool.blocks(start, stop, step):
+            sums[:, block] = _block_sums(logits[block], scratch[: block.stop - block.start], rows.spread)
+
+    pool.share(run, N, GRAIN // max(1, V))
+    return sums[0], sums[1], sums[2]
+
+
+def _losses(rows: Rows, hit: Array, total: Array, spread_sum: Array) -> Array:
+    """Each row's loss (N), from its target's logit less the maximum and what `_exponentials` gives."""
+    log_total = np.log(total)
+    losses = rows.hit * (log_total - hit)
+    if rows.spread is not None:
+        losses += rows.spread.sum() * log_total - spread_sum
+    losses[~rows.counts] = 0
+    return losses
+
+
+def _finish_gradient(z: Array, rows: Rows, scale: Array) -> None:
+    """Turn scale * (a + sum b) p into scale * ((a + sum b) p - a [c = y] - b[c]), in place, and ignored rows into 0."""
+    z[np.arange(z.shape[0]), rows.safe] -= scale * rows.hit
+    if rows.spread is not None:
+        z -= scale[:, None] * rows.spread
+    if not rows.counts.all():
+        z[~rows.counts] = 0
+
+
+def _row_scale(g: Array, rows: Rows, reduction: str) -> Array:
+    """What each row's own gradient is multiplied by, (N)."""
+    return np.broadcast_to(gradient_scale(g, rows.row_weight, reduction).reshape(-1), rows.hit.shape)
+
+
+def cross_entropy_forward(
+    logits: Array, target: Array, weight: Array | None,
+    *, ignore_index: int, reduction: str, label_smoothing: float, keep: bool,
+) -> tuple[Array, tuple[Any, ...] | None]:  # fmt: skip
+    """The loss of logits (N, V), with temporaries of a few rows only. Gives loss, residuals."""
+    N, V = logits.shape
+    rows = Rows.of(target, weight, ignore_index, label_smoothing, V, logits.dtype)
+    top, total, spread_sum = _log_sums(logits, rows)
+    losses = _losses(rows, logits[np.arange(N), rows.safe] - top, total, spread_sum)
+    residuals = (logits, rows, reduction, top + np.log(total)) if keep else None
+    return reduce_rows(losses, rows.row_weight, reduction), residuals
+
+
+def cross_entropy_backward(residuals: tuple[Any, ...], g: Array, needs: Needs) -> tuple[Array | None]:
+    """The gradient of (logits,), each block of it through the cache once."""
+    logits, rows, reduction, log_total = residuals
+    if not needs[0]:
+        return (None,)
+    N, V = logits.shape
+    d_logits = np.empty((N, V), dtype=logits.dtype)
+    scale = _row_scale(g, rows, reduction)
+    mass = scale * rows.mass()
+
+    def run(start: int, stop: int) -> None:
+        for block in pool.blocks(start, stop, BLOCK // max(1, V)):
+            z = d_logits[block]
+            np.subtract(logits[block], log_total[block, None], out=z)
+            np.exp(z, out=z)
+            z *= mass[block, None]
+            _finish_gradient(z, rows[block], scale[block])
+
+    pool.share(run, N, GRAIN // max(1, V))
+    return (d_logits,)
+
+
+def linear_cross_entropy_forward(
+    input: Array, linear_weight: Array, target: Array, linear_bias: Array | None, weight: Array | None,
+    *, ignore_index: int, reduction: str, label_smoothing: float, keep: bool,
+) -> tuple[Array, tuple[Any, ...] | None]:  # fmt: skip
+    """Cross-entropy of input @ linear_weight.T + linear_bias, CHUNK logits at a time. Gives loss, residuals.
+
+    For "mean" and "sum" with `keep` the gradients are made here, while the logits are at hand: backward would have to
+    multiply for them again (a quarter of the work of a step). The first backward hands them out; another makes them anew.
+    """
+    N, V = input.shape[0], linear_weight.shape[0]
+    rows = Rows.of(target, weight, ignore_index, label_smoothing, V, input.dtype)
+    losses = np.empty((N,), dtype=input.dtype)
+    arrays = (input, linear_weight, linear_bias)
+    if not keep:
+        _chunks(arrays, rows, losses, None, (False, False, False))
+        return reduce_rows(losses, rows.row_weight, reduction), None
+    ready = []
+    if reduction == "none":
+        _chunks(arrays, rows, losses, None, (False, False, False))
+    else:
+        one = np.ones((), dtype=input.dtype)
+        ready.append(_chunks(arrays, rows, losses, _row_scale(one, rows, reduction), (True, True, True)))
+    return reduce_rows(losses, rows.row_weight, reduction), (arrays, rows, reduction, ready)
+
+
+def linear_cross_entropy_backward(
+    residuals: tuple[Any, ...], g: Array, needs: Needs
+) -> tuple[Array | None, Array | None, Array | None]:
+    """The gradients of (input, linear_weight, linear_bias)."""
+    arrays, rows, reduction, ready = residuals
+    if not ready:
+        return _chunks(arrays, rows, None, _row_scale(g, rows, reduction), needs)
+    d_input, d_weight, d_bias = (d if need else None for d, need in zip(ready.pop(), needs, strict=True))
+    if g != 1:
+        for gradient in (d_input, d_weight, d_bias):
+            if gradient is not None:
+                gradient *= g
+    return d_input, d_weight, d_bias
+
+
+def _chunks(
+    arrays: tuple[Array, Array, Array | None], rows: Rows, losses: Array | None, scale: Array | None, needs: Needs
+) -> tuple[Array | None, Array | None, Array | None]:
+    """Chunk by chunk: fill `losses` where given, and add up the gradients that are needed, with rows scaled by `scale`."""
+    input, linear_weight, linear_bias = arrays
+    N, V = input.shape[0], linear_weight.shape[0]
+    chunks = chunk_rows(N, V, CHUNK)
+    buffer = np.empty((chunks[0].stop if chunks else 0, V), dtype=input.dtype)
+    d_input = np.empty(input.shape, dtype=input.dtype) if needs[0] else None
+    d_weight = np.zeros((V, input.shape[1]), dtype=input.dtype) if needs[1] else None
+    d_bias = np.zeros_like(linear_bias) if needs[2] and linear_bias is not None else None
+    product = np.empty_like(d_weight) if d_weight is not None and len(chunks) > 1 else None
+    for number, chunk in enumerate(chunks):
+        logits = np.matmul(input[chunk], linear_weight.T, out=buffer[: chunk.stop - chunk.start])
+        part, part_scale = rows[chunk], None if scale is None else scale[chunk]
+        hit = logits[np.arange(logits.shape[0]), part.safe]
+        if linear_bias is not None:
+            hit += linear_bias[part.safe]
+        top, total, spread_sum = _exponentials(logits, logits, linear_bias, part, part_scale)
+        if losses is not None:
+            losses[chunk] = _losses(part, hit - top, total, spread_sum)
+        if part_scale is not None:
+            _finish_gradient(logits, part, part_scale)
+        if d_input is not None:
+            np.matmul(logits, linear_weight, out=d_input[chunk])
+        if d_weight is not None:
+            np.matmul(logits.T, input[chunk], out=product if number else d_weight)
+            if number:
+                d_weight += product
+        if d_bias is not None:
+            d_bias += logits.sum(axis=0)
+    return d_input, d_weight, d_bias
+
+
+def softmax(x: Array, dim: int) -> Array:
+    """exp(x) over its sum along dim."""
+    e = _shifted(x, dim)
+    np.exp(e, out=e)
+    e /= e.sum(axis=dim, keepdims=True)
+    return e
+
+
+def log_softmax(x: Array, dim: int) -> Array:
+    """The logarithm of softmax along dim."""
+    shifted = _shifted(x, dim)
+    shifted -= np.log(np.exp(shifted).sum(axis=dim, keepdims=True))
+    return shifted
+
+
+def _shifted(x: Array, dim: int) -> Array:
+    """x less its maximum along dim, in a new array."""
+    return np.subtract(x, x.max(axis=dim, keepdims=True)) if x.size else np.empty_like(x)
+
+
+def softmax_backward(g: Array, ans: Array, dim: int) -> Array:
+    """p (g - sum p g)."""
+    weighted = np.multiply(g, ans)
+    total = weighted.sum(axis=dim, keepdims=True)
+    np.subtract(g, total, out=weighted)
+    weighted *= ans
+    return weighted
+
+
+def log_softmax_backward(g: Array, ans: Array, dim: int) -> Array:
+    """g - p sum g."""
+    gradient = np.exp(ans)
+    gradient *= g.sum(axis=dim, keepdims=True)
+    return np.subtract(g, gradient, out=gradient)

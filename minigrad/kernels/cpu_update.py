@@ -1,0 +1,195 @@
+"""Optimizer steps, gradient norms and sparse rows for NumPy: see `reference_update` for what they compute.
+
+A step runs over blocks that stay in the cache from its first pass to its last, shared out over threads, with one small
+scratch array a thread in place of temporaries of the parameter's size.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from minigrad.kernels import pool
+
+Array: TypeAlias = np.ndarray[Any, Any]
+
+BLOCK = 1 << 14  # elements: 64 KiB of float32, so that five arrays and the scratch lie in a second-level cache
+GRAIN = 1 << 16  # elements worth a thread of their own
+
+
+def _in_blocks(update: Callable[..., None], arrays: Sequence[Array | None]) -> None:
+    """Call update(*views, scratch) on blocks of the arrays, which all have one shape (None stays None)."""
+    present = [array for array in arrays if array is not None]
+    if all(array.flags.c_contiguous for array in present):
+        arrays = [None if array is None else array.reshape(-1) for array in arrays]  # views: writing reaches the arrays
+    first = next(array for array in arrays if array is not None)
+    width = max(1, first[:1].size)  # elements in one index of the first axis: 1 when flat
+
+    def run(start: int, stop: int) -> None:
+        rows = max(1, BLOCK // width)
+        scratch = np.empty((min(rows, stop - start), *first.shape[1:]), dtype=first.dtype)
+        for block in pool.blocks(start, stop, rows):
+            update(*[None if a is None else a[block] for a in arrays], scratch[: block.stop - block.start])
+
+    pool.share(run, first.shape[0], GRAIN // width)
+
+
+def _descent(p: Array, g: Array, weight_decay: float, maximize: bool, out: Array) -> Array:
+    """The gradient to go down, in `out` where it is not `g` itself."""
+    if weight_decay:
+        np.multiply(p, weight_decay, out=out)
+        return np.subtract(out, g, out=out) if maximize else np.add(out, g, out=out)
+    return np.negative(g, out=out) if maximize else g
+
+
+def sgd_update(
+    p: Array, g: Array, buf: Array | None,
+    *, lr: float, momentum: float, dampening: float, weight_decay: float, nesterov: bool, maximize: bool, first: bool,
+) -> None:  # fmt: skip
+    """Stochastic gradient descent, in place."""
+
+    def update(p: Array, g: Array, buf: Array | None, scratch: Array) -> None:
+        g = _descent(p, g, weight_decay, maximize, scratch)
+        if buf is not None:
+            g = _momentum(g, buf, scratch)
+        np.multiply(g, lr, out=scratch)
+        p -= scratch
+
+    def _momentum(g: Array, buf: Array, scratch: Array) -> Array:
+        if first:
+            buf[...] = g
+        else:
+            buf *= momentum
+            buf += g if dampening == 0 else np.multiply(g, 1 - dampening)
+        if not nesterov:
+            return buf
+        ahead = np.multiply(buf, momentum)
+        return np.add(g, ahead, out=scratch)
+
+    _in_blocks(update, (p, g, buf))
+
+
+def adagrad_update(
+    p: Array, g: Array, state_sum: Array, *, lr: float, weight_decay: float, eps: float, maximize: bool
+) -> None:
+    """Adagrad, in place."""
+
+    def update(p: Array, g: Array, state_sum: Array, scratch: Array) -> None:
+        g = _descent(p, g, weight_decay, maximize, scratch)
+        state_sum += np.square(g)
+        step = np.sqrt(state_sum)
+        step += eps
+        np.divide(g, step, out=step)
+        step *= lr
+        p -= step
+
+    _in_blocks(update, (p, g, state_sum))
+
+
+def rmsprop_update(
+    p: Array, g: Array, square_avg: Array, grad_avg: Array | None, momentum_buffer: Array | None,
+    *, lr: float, alpha: float, eps: float, weight_decay: float, momentum: float, maximize: bool,
+) -> None:  # fmt: skip
+    """RMSprop, in place."""
+
+    def update(
+        p: Array, g: Array, square_avg: Array, grad_avg: Array | None, momentum_buffer: Array | None, scratch: Array
+    ) -> None:
+        g = _descent(p, g, weight_decay, maximize, scratch)
+        _move_average(square_avg, np.square(g), alpha)
+        if grad_avg is None:
+            step = np.sqrt(square_avg)
+        else:
+            _move_average(grad_avg, g, alpha)
+            step = np.square(grad_avg)
+            np.subtract(square_avg, step, out=step)
+            np.sqrt(step, out=step)
+        step += eps
+        np.divide(g, step, out=step)
+        if momentum_buffer is not None:
+            momentum_buffer *= momentum
+            momentum_buffer += step
+            step = np.multiply(momentum_buffer, lr, out=step)
+        else:
+            step *= lr
+        p -= step
+
+    _in_blocks(update, (p, g, square_avg, grad_avg, momentum_buffer))
+
+
+def _move_average(average: Array, toward: Array, keep: float) -> None:
+    """average = keep * average + (1 - keep) * toward, in place."""
+    change = np.subtract(toward, average)
+    change *= 1 - keep
+    average += change
+
+
+def adam_update(
+    p: Array, g: Array, exp_avg: Array, exp_avg_sq: Array, max_exp_avg_sq: Array | None,
+    *, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float, decoupled: bool, step: int, maximize: bool,
+) -> None:  # fmt: skip
+    """Adam, AdamW and AMSGrad, in place."""
+    step_size = lr / (1 - beta1**step)
+    correction = (1 - beta2**step) ** 0.5
+
+    def update(p: Array, g: Array, m: Array, v: Array, v_max: Array | None, scratch: Array) -> None:
+        if decoupled:
+            p *= 1 - lr * weight_decay
+        g = _descent(p, g, 0 if decoupled else weight_decay, maximize, scratch)
+        _move_average(m, g, beta1)
+        v *= beta2
+        change = np.square(g)
+        change *= 1 - beta2
+        v += change
+        if v_max is not None:
+            np.maximum(v_max, v, out=v_max)
+        spread = np.sqrt(v if v_max is None else v_max, out=change)
+        spread /= correction
+        spread += eps
+        change = np.divide(m, spread, out=spread)
+        change *= step_size
+        p -= change
+
+    _in_blocks(update, (p, g, exp_avg, exp_avg_sq, max_exp_avg_sq))
+
+
+def squared_norm(arrays: Sequence[Array]) -> Array:
+    """The sum of all squares, a 0-d array: block by block through BLAS, the blocks added up in double precision."""
+    total = 0.0
+    for array in arrays:
+        rows = array.reshape(-1) if array.flags.c_contiguous else array
+        step = max(1, GRAIN // max(1, rows[:1].size))
+        for block in pool.blocks(0, rows.shape[0], step):
+            part = rows[block].reshape(-1)  # a copy only of a block that is not contiguous
+            total += float(np.dot(part, part))
+    return np.asarray(total, dtype=arrays[0].dtype)
+
+
+def scale(arrays: Sequence[Array], factor: Array | float) -> None:
+    """Multiply every array by the number `factor`, in place."""
+    for array in arrays:
+        number = np.asarray(factor, dtype=array.dtype)
+
+        def update(block: Array, scratch: Array, number: Array = number) -> None:
+            block *= number
+
+        _in_blocks(update, (array,))
+
+
+def sum_rows(index: Array, values: Array) -> tuple[Array, Array]:
+    """(Sorted unique indices, the sums of the rows of `values` that share each): sorted, then added up run by run."""
+    order = np.argsort(index, kind="stable")
+    ranked = index[order]
+    new = np.empty(ranked.shape, dtype=bool)
+    new[:1] = True
+    np.not_equal(ranked[1:], ranked[:-1], out=new[1:])
+    starts = np.flatnonzero(new)
+    if starts.size == index.size:  # no index repeats
+        return ranked, values[order]
+    return ranked[starts], np.add.reduceat(values[order], starts, axis=0)
+
+
+def add_rows(table: Array, index: Array, values: Array) -> None:
+    """table[index[k]] += values[k], in place, adding up where an index repeats."""
+    unique, sums = sum_rows(index, values)
+    table[unique] += sums

@@ -1,0 +1,48 @@
+"""Parameter: a tensor that a module registers when it is assigned to one of its attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from minigrad.core.engine import Rows
+from minigrad.core.tensor import Tensor, wrap
+from minigrad.core.views import count_write
+
+
+class Parameter(Tensor):
+    """A tensor to be learned. It shares the memory of `data`, is a leaf, and asks for gradients unless told not to.
+
+    Raises TypeError for data that is no Tensor, RuntimeError for integers (a gradient needs real numbers).
+    """
+
+    # No __slots__: a parameter, unlike other tensors, may be given attributes of the user's own.
+
+    def __new__(cls, data: Any = None, requires_grad: bool = True) -> Parameter:
+        data = Tensor([]) if data is None else data
+        if not isinstance(data, Tensor):
+            raise TypeError(
+                f"a Parameter is made of a Tensor, got {type(data).__name__}: make a tensor of it with minigrad.tensor()"
+            )
+        parameter = wrap(data._array, cls)
+        parameter._counter = data._counter  # the same memory, so the same count of writes
+        if requires_grad:
+            parameter.requires_grad_()
+        return parameter  # type: ignore[return-value]
+
+    def __repr__(self) -> str:
+        return f"Parameter containing:\n{super().__repr__()}"
+
+
+def clear_gradients(leaves: Iterable[Tensor], set_to_none: bool) -> None:
+    """Forget the gradients of the leaves, or fill them with zeros in place; a sparse one is forgotten either way."""
+    for tensor in leaves:
+        leaf = tensor._leaf
+        if leaf is None or leaf.grad is None:
+            continue
+        if set_to_none or isinstance(leaf.grad, Rows):
+            leaf.grad = None
+        else:
+            leaf.grad.detach_()  # a gradient made under create_graph has a graph of its own
+            leaf.grad._array[...] = 0
+            count_write(leaf.grad)

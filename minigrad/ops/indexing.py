@@ -1,0 +1,431 @@
+"""Some of the elements, and writing to some: `x[i]` and `x[i] = y` in every form NumPy has, gather, scatter.
+
+An index of ints, slices, None and `...` gives a view. An index with a list, an array or a tensor in it gives a copy.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigrad import backend
+from minigrad.backend import Array, namespace
+from minigrad.core import views
+from minigrad.core.modes import mode
+from minigrad.core.primitive import primitive
+from minigrad.core.tensor import Tensor, wrap
+from minigrad.ops import conversion, shape
+from minigrad.ops.method import method
+
+# ---- x[i] -----------------------------------------------------------------------------------------------------------
+
+
+@primitive(view=True)
+def basic_index(input: Array, *, index: tuple[Any, ...]) -> Array:
+    """The view that ints, slices, None and `...` select."""
+    return input[index]
+
+
+basic_index.vjp(input=lambda g, input_shape, index: basic_scatter(g, shape=input_shape, index=index))
+
+
+@primitive
+def basic_scatter(src: Array, *, shape: tuple[int, ...], index: tuple[Any, ...]) -> Array:
+    """Zeros of `shape` with `src` where the index selects."""
+    result = namespace(src).zeros(shape, src.dtype)
+    result[index] = src
+    return result
+
+
+basic_scatter.vjp(src=lambda g, index: g[index])
+
+
+@primitive
+def array_index(input: Array, *, index: tuple[Any, ...]) -> Array:
+    """A copy of the elements that arrays of places, or masks, select."""
+    return input[index]
+
+
+array_index.vjp(input=lambda g, input_shape, index: index_sum(g, shape=input_shape, index=index))
+
+
+@primitive
+def index_sum(src: Array, *, shape: tuple[int, ...], index: tuple[Any, ...]) -> Array:
+    """Zeros of `shape` with each element of `src` added where the index puts it, also where it puts several."""
+    xp = namespace(src)
+    result = xp.zeros(shape, src.dtype)
+    if any(backend.is_array(part) and part.dtype.kind != "b" for part in index):
+        xp.add.at(result, index, src)
+    else:
+        result[index] = src  # a mask selects no place twice
+    return result
+
+
+index_sum.vjp(src=lambda g, index: array_index(g, index=index))
+
+
+def _normal(index: Any, tensor: Tensor) -> tuple[tuple[Any, ...], bool]:
+    """An index as a tuple that the array library takes, and whether it has arrays in it (and so copies)."""
+    parts = index if isinstance(index, tuple) else (index,)
+    result: list[Any] = []
+    arrays = False
+    dim = 0  # of the tensor, for the range check
+    for part in parts:
+        if part is None or isinstance(part, slice):
+            result.append(_plain_slice(part) if part is not None else None)
+            dim += part is not None
+        elif part is Ellipsis:
+            result.append(part)
+            dim = tensor.ndim - sum(map(_width, parts[parts.index(Ellipsis) + 1 :])) if _one_ellipsis(parts) else dim
+        elif isinstance(part, (int, np.integer)) and not isinstance(part, (bool, np.bool)):
+            place = int(part)
+            if dim < tensor.ndim and not -tensor.shape[dim] <= place < tensor.shape[dim]:
+                raise IndexError(
+                    f"index {place} is out of range for dimension {dim} of size {tensor.shape[dim]} "
+                    f"(the tensor has shape {tuple(tensor.shape)})"
+                )
+            result.append(place)
+            dim += 1
+        else:
+            array = _index_array(part, tensor, dim)
+            arrays = True
+            result.append(array)
+            dim += array.ndim if array.dtype.kind == "b" else 1
+    if dim > tensor.ndim:
+        raise IndexError(f"too many indices: {dim} for a tensor of {tensor.ndim} dimensions")
+    if not arrays:
+        if not any(part is Ellipsis for part in result):
+            result.append(Ellipsis)  # so that NumPy gives a 0-d view where it would give a number
+    return tuple(result), arrays
+
+
+def _one_ellipsis(parts: tuple[Any, ...]) -> bool:
+    if sum(part is Ellipsis for part in parts) > 1:
+        raise IndexError("an index can have only one ellipsis ('...')")
+    return True
+
+
+def _width(part: Any) -> int:
+    """How many dimensions of the tensor one part of an index takes."""
+    if part is None or isinstance(part, bool):
+        return 0
+    kind = getattr(part, "dtype", None)
+    return part.ndim if kind is not None and kind.kind == "b" else 1
+
+
+def _plain_slice(part: slice) -> slice:
+    def plain(bound: Any) -> Any:
+        return bound if bound is None or isinstance(bound, int) else int(bound)
+
+    return slice(plain(part.start), plain(part.stop), plain(part.step))
+
+
+def _index_array(part: Any, tensor: Tensor, dim: int) -> Array:
+    """A list, array or tensor of places or a mask, on the tensor's device; a copy of its own, checked on the host."""
+    array = part._array if isinstance(part, Tensor) else part
+    if isinstance(array, range):
+        array = list(array)
+    if not backend.is_array(array):
+        array = np.asarray(array)
+        if array.size == 0:
+            array = array.astype(np.int64)
+    if array.dtype == np.uint8 and isinstance(part, Tensor):
+        array = array != 0
+    if array.dtype.kind not in "iub":
+        raise IndexError(f"an index must be of integers or a mask of bools, got {array.dtype}")
+    if array.dtype.kind == "b":
+        covered = tuple(tensor.shape[dim : dim + array.ndim])
+        if tuple(array.shape) != covered:
+            raise IndexError(
+                f"a mask of shape {tuple(array.shape)} does not fit dimensions {dim} to {dim + array.ndim - 1} of a "
+                f"tensor of shape {tuple(tensor.shape)}"
+            )
+    elif isinstance(array, np.ndarray) and array.size and dim < tensor.ndim:
+        size = tensor.shape[dim]
+        wrong = (array < -size) | (array >= size)
+        if wrong.any():
+            raise IndexError(f"index {array[wrong].flat[0]} is out of range for dimension {dim} of size {size}")
+    if mode.grad and tensor.requires_grad and array is getattr(part, "_array", part):
+        array = array.copy()  # what the graph keeps must not change with the caller's
+    return backend.transfer(array, tensor.device)
+
+
+@method("__getitem__", called="__getitem__")
+def getitem(input: Tensor, index: Any) -> Tensor:
+    """`input[index]`: a view for ints, slices, None and `...`; a copy once a list, array or tensor is in the index."""
+    parts, arrays = _normal(index, input)
+    return array_index(input, index=parts) if arrays else basic_index(input, index=parts)
+
+
+@method("__setitem__", called="__setitem__")
+def setitem(input: Tensor, index: Any, value: Any) -> None:
+    """`input[index] = value`, with the value broadcast to the places."""
+    parts, arrays = _normal(index, input)
+    source = value if isinstance(value, Tensor) else wrap(_value_array(value, input))
+    if arrays:
+        views.in_place(input, index_put, _Index(parts), source)
+        return
+    region = basic_index(input, index=parts)
+    if region._view is None:  # an empty region has no memory to share
+        _fit(source, region.shape)
+        return
+    views.check_writable(region, "x[index] = value")
+    views.write(region, _fit(source.to(input.dtype), region.shape), "x[index] = value")
+
+
+class _Index(tuple[Any, ...]):
+    """An index that is ready for the array library."""
+
+
+def _value_array(value: Any, like: Tensor) -> Array:
+    if backend.is_array(value):
+        return backend.transfer(value, like.device)
+    xp = namespace(like._array)
+    return xp.asarray(np.asarray(value)).astype(like.dtype)
+
+
+def _fit(value: Tensor, wanted: tuple[int, ...]) -> Tensor:
+    """The value stretched to a region, surplus leading dimensions of size 1 left out."""
+    while value.ndim > len(wanted) and value.shape[0] == 1:
+        value = shape.squeeze(value, 0)
+    if tuple(value.shape) == tuple(wanted):
+        return value
+    try:
+        return shape.expand_sizes(value, *wanted)
+    except RuntimeError:
+        raise RuntimeError(
+            f"a value of shape {tuple(value.shape)} cannot be put into a region of shape {tuple(wanted)}"
+        ) from None
+
+
+# ---- writing to places ----------------------------------------------------------------------------------------------
+
+
+@primitive
+def index_replace(input: Array, values: Array, *, index: tuple[Any, ...]) -> Array:
+    """`input` with the elements at the index replaced by `values`."""
+    result = input.copy()
+    result[index] = values
+    return result
+
+
+index_replace.vjp(
+    input=lambda g, index: index_replace(g, (g[index] * 0), index=index),
+    values=lambda g, index: array_index(g, index=index),
+)
+
+
+@primitive
+def index_accumulate(input: Array, values: Array, *, index: tuple[Any, ...]) -> Array:
+    """`input` with `values` added at the index, all of them where a place comes several times."""
+    result = input.copy()
+    namespace(input).add.at(result, index, values)
+    return result
+
+
+index_accumulate.vjp(input=lambda g: g, values=lambda g, index: array_index(g, index=index))
+
+
+@method(inplace=True)
+def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
+    """`input` with `values` at the places `indices` (one tensor of places for each leading dimension, or a mask).
+
+    With `accumulate`, values are added, and all count where a place comes several times.
+    """
+    parts = indices if isinstance(indices, _Index) else _normal(tuple(indices), input)[0]
+    op = index_accumulate if accumulate else index_replace
+    return op(input, _fit(values.to(input.dtype), _region(input, parts)), index=parts)
+
+
+def _region(input: Tensor, parts: tuple[Any, ...]) -> tuple[int, ...]:
+    return input._array[parts].shape
+
+
+def _places(dim: int, index: Array, count: int) -> tuple[Any, ...]:
+    return (slice(None),) * dim + (index,)
+
+
+def _row_index(input: Tensor, dim: int, index: Any, name: str) -> tuple[int, tuple[Any, ...]]:
+    at = shape._dim(dim, input.ndim, name)
+    if isinstance(index, Tensor) and index.ndim > 1:
+        raise IndexError(f"{name}: the index must have at most 1 dimension, this one has {index.ndim}: use gather()")
+    parts, _ = _normal((slice(None),) * at + (index if not isinstance(index, Tensor) or index.ndim else index.reshape(1),), input)
+    return at, parts
+
+
+@method()
+def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    """The slices along `dim` at the places in `index` (1-d)."""
+    return array_index(input, index=_row_index(input, dim, index, "index_select")[1])
+
+
+@method(inplace=True)
+def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
+    """`input` with the slices of `source`, times `alpha`, added along `dim` at the places in `index`."""
+    parts = _row_index(input, dim, index, "index_add")[1]
+    return index_accumulate(input, source if alpha == 1 else source * alpha, index=parts)
+
+
+@method(inplace=True)
+def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
+    """`input` with the slices along `dim` at the places in `index` replaced by those of `source`."""
+    return index_replace(input, source, index=_row_index(input, dim, index, "index_copy")[1])
+
+
+@method(inplace=True)
+def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
+    """`input` with the slices along `dim` at the places in `index` set to one number."""
+    parts = _row_index(input, dim, index, "index_fill")[1]
+    source = value.to(input.dtype) if isinstance(value, Tensor) else wrap(_value_array(value, input))
+    return index_replace(input, _fit(source, _region(input, parts)), index=parts)
+
+
+@method()
+def select(input: Tensor, dim: int, index: int) -> Tensor:
+    """The slice at one place along `dim`: a view without that dimension."""
+    at = shape._dim(dim, input.ndim, "select")
+    return getitem(input, (slice(None),) * at + (int(index),))
+
+
+@method()
+def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
+    """A view of `length` places along `dim`, from `start` on."""
+    at = shape._dim(dim, input.ndim, "narrow")
+    size = input.shape[at]
+    first = start + size if start < 0 else start
+    if not 0 <= first <= first + length <= size:
+        raise RuntimeError(f"narrow: places {start} to {start + length} do not lie in dimension {at} of size {size}")
+    return getitem(input, (slice(None),) * at + (slice(first, first + length),))
+
+
+# ---- along one dimension, with a place for each element --------------------------------------------------------------
+
+
+def _along(index: Array, dim: int, namespace_: Any) -> tuple[Any, ...]:
+    """Indices that take `index` along `dim`, and every other dimension as it comes."""
+    parts: list[Any] = []
+    for at, size in enumerate(index.shape):
+        stretch = [1] * index.ndim
+        stretch[at] = size
+        parts.append(index if at == dim else namespace_.arange(size).reshape(stretch))
+    return tuple(parts)
+
+
+@primitive
+def gathered(input: Array, index: Array, *, dim: int) -> Array:
+    """`out[i][j] = input[index[i][j]][j]` for dim 0, and so on."""
+    return input[_along(index, dim, namespace(input))] if input.ndim else input.copy()
+
+
+gathered.vjp(input=lambda g, input_shape, index, dim: scatter_sum(g, index, shape=input_shape, dim=dim))
+
+
+@primitive
+def scatter_sum(src: Array, index: Array, *, shape: tuple[int, ...], dim: int) -> Array:
+    """Zeros of `shape` with `src` added along `dim` at the places in `index`."""
+    xp = namespace(src)
+    result = xp.zeros(shape, src.dtype)
+    if len(shape):
+        xp.add.at(result, _along(index, dim, xp), src)
+    else:
+        result[...] = src
+    return result
+
+
+scatter_sum.vjp(src=lambda g, index, dim: gathered(g, index, dim=dim))
+
+
+def _checked(index: Tensor, input: Tensor, dim: int, name: str) -> int:
+    at = shape._dim(dim, input.ndim, name)
+    if not isinstance(index, Tensor) or index.dtype.kind not in "iu":
+        raise TypeError(f"{name}: the index must be a tensor of integers, got {getattr(index, 'dtype', type(index).__name__)}")
+    if max(index.ndim, 1) != max(input.ndim, 1):
+        raise RuntimeError(f"{name}: the index has {index.ndim} dimensions, the tensor {input.ndim}: they must be equal")
+    size = input.shape[at] if input.ndim else 1
+    places = index._array
+    if isinstance(places, np.ndarray) and places.size and (places.min() < 0 or places.max() >= size):
+        wrong = places[(places < 0) | (places >= size)].flat[0]
+        raise IndexError(f"{name}: index {wrong} is out of range for dimension {at} of size {size}")
+    return at
+
+
+@method()
+def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    """For each place in `index`, the element of `input` there along `dim`; shapes may differ only in `dim`."""
+    at = _checked(index, input, dim, "gather")
+    return gathered(input, index, dim=at)
+
+
+@method()
+def take_along_dim(input: Tensor, indices: Tensor, dim: int) -> Tensor:
+    """As `gather`, with the index stretched to the tensor's other sizes."""
+    at = shape._dim(dim, input.ndim, "take_along_dim")
+    sizes = [own if place == at else size for place, (own, size) in enumerate(zip(indices.shape, input.shape, strict=True))]
+    return gather(input, at, shape.expand_sizes(indices, sizes))
+
+
+@primitive
+def scattered(input: Array, index: Array, src: Array, *, dim: int) -> Array:
+    """`input` with the elements along `dim` at the places in `index` replaced by `src`."""
+    result = input.copy()
+    result[_along(index, dim, namespace(input))] = src
+    return result
+
+
+scattered.vjp(
+    input=lambda g, index, dim: scattered(g, index, gathered(g, index, dim=dim) * 0, dim=dim),
+    src=lambda g, index, dim: gathered(g, index, dim=dim),
+)
+
+
+def _source(src: Any, index: Tensor, input: Tensor) -> Tensor:
+    if not isinstance(src, Tensor):
+        return shape.expand_sizes(wrap(_value_array(src, input)), *index.shape)
+    return getitem(src, tuple([slice(0, size) for size in index.shape])).to(input.dtype)
+
+
+@method(inplace=True)
+def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Tensor:
+    """`input` with elements along `dim` replaced at the places in `index` by those of `src`, or by one number."""
+    if reduce is not None:
+        raise RuntimeError(f"scatter: reduce={reduce!r} is not offered: use scatter_add for sums")
+    at = _checked(index, input, dim, "scatter")
+    return scattered(input, index, _source(value if src is None else src, index, input), dim=at)
+
+
+@method(inplace=True)
+def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
+    """`input` with the elements of `src` added along `dim` at the places in `index`."""
+    at = _checked(index, input, dim, "scatter_add")
+    return input + scatter_sum(_source(src, index, input), index, shape=tuple(input.shape), dim=at)
+
+
+# ---- masks ----------------------------------------------------------------------------------------------------------
+
+
+@method()
+def masked_select(input: Tensor, mask: Tensor) -> Tensor:
+    """The elements where the mask is true, in one dimension. Waits for the device: the count depends on the values."""
+    input, mask = shape.broadcast_tensors(input, mask)
+    return getitem(input, mask)
+
+
+@method()
+def nonzero(input: Tensor, as_tuple: bool = False) -> Any:
+    """The places of the elements that are not zero: (count, ndim), or one tensor for each dimension."""
+    array = input._array
+    xp = namespace(array)
+    places = xp.nonzero(array if array.ndim else array.reshape(1))
+    if as_tuple:
+        return tuple([wrap(one.astype(np.int64)) for one in places])
+    return wrap(xp.stack(places[: array.ndim], axis=1) if array.ndim else xp.zeros((len(places[0]), 0), np.int64))
+
+
+@method()
+def argwhere(input: Tensor) -> Tensor:
+    """The places of the elements that are not zero, (count, ndim)."""
+    return nonzero(input)
+
+
+
