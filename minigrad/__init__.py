@@ -10,7 +10,12 @@
 Read `minigrad/core` to see how it works; `minigrad.nn` and `minigrad.optim` are built on it.
 """
 
+import warnings as _warnings
 from typing import TYPE_CHECKING, Any
+
+# log(0) is -inf and 0/0 is NaN here as in PyTorch, without a word. Only warnings from minigrad's own lines are meant:
+# NumPy used by anyone else keeps warning. Asking NumPy itself (errstate) would cost each small op a third of its time.
+_warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"minigrad(\.|$)")
 
 from minigrad.backend import Device, device
 from minigrad.core.dtypes import (
@@ -39,13 +44,14 @@ from minigrad.core.modes import (
     no_grad,
     set_grad_enabled,
 )
-from minigrad.core.primitive import fused, primitive
+from minigrad.core.fused import fused
+from minigrad.core.primitive import primitive
 from minigrad.core.tensor import Size, Tensor, tensor
+from minigrad.io import load, save
+from minigrad.kernels.pool import get_num_threads, set_num_threads
 from minigrad.ops import TOP_LEVEL as _TOP_LEVEL
 from minigrad.random import Generator, default_generator, initial_seed, manual_seed
 from minigrad.version import __version__
-
-
 
 float = float32
 double = float64

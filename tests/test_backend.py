@@ -38,7 +38,7 @@ def made_up_cupy(monkeypatch: pytest.MonkeyPatch, cards: int | Exception) -> Any
     """A module `cupy` whose arrays remember the card that was current when they were made."""
     current = [0]
 
-    class ndarray:
+    class ndarray:  # noqa: N801, CuPy's name
         def __init__(self, host: np.ndarray) -> None:
             self.host, self.device = host, SimpleNamespace(id=current[0])
 
@@ -74,9 +74,13 @@ def made_up_cupy(monkeypatch: pytest.MonkeyPatch, cards: int | Exception) -> Any
 # ---- names of devices ----
 
 
+@pytest.fixture(scope="module")
+def torch() -> Any:
+    return pytest.importorskip("torch")
+
+
 @given(st.sampled_from(["cpu", "cuda"]), st.none() | st.integers(0, 120), st.booleans())
-def test_a_device_reads_as_in_pytorch(name: str, index: int | None, in_the_string: bool) -> None:
-    torch = pytest.importorskip("torch")
+def test_a_device_reads_as_in_pytorch(torch: Any, name: str, index: int | None, in_the_string: bool) -> None:
     args: tuple[Any, ...] = (name,) if index is None else (f"{name}:{index}",) if in_the_string else (name, index)
     ours, theirs = Device(*args), torch.device(*args)
     assert (ours.type, ours.index, str(ours), repr(ours)) == (theirs.type, theirs.index, str(theirs), repr(theirs))
@@ -144,7 +148,8 @@ def test_on_the_cpu_nothing_is_copied() -> None:
     x = np.arange(3.0)
     assert transfer(x, "cpu") is transfer(x, "cpu:0") is to_host(x) is backend.from_host(x, None) is x
     scalar = transfer(np.float32(2), "cpu")
-    assert isinstance(scalar, np.ndarray) and scalar.dtype == np.float32
+    assert isinstance(scalar, np.ndarray)
+    assert scalar.dtype == np.float32
     with on("cpu"):
         assert backend.backend_for("cpu").namespace is np
 
@@ -161,7 +166,8 @@ def test_a_registered_device_takes_part() -> None:
     assert standin.install() == standin.install() == Device("standin", 0)
     host = np.arange(6.0).reshape(2, 3)
     there = transfer(host, "standin")
-    assert is_array(there) and namespace(there) is standin.namespace
+    assert is_array(there)
+    assert namespace(there) is standin.namespace
     assert device_of(there) is device_of(transfer(host, "standin:0")) == Device("standin:0")
     assert transfer(there, "standin") is there
     back = transfer(there, "cpu")
@@ -189,13 +195,18 @@ def test_a_name_can_be_registered_once() -> None:
 
 def test_without_cupy_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cupy", None)  # an import of it now fails as if it were not there
-    assert not backend.cuda_is_available() and backend.cuda_device_count() == 0
+    assert not backend.cuda_is_available()
+    assert backend.cuda_device_count() == 0
     for use in (backend.backend_for, lambda spec: transfer(np.zeros(1), spec)):
-        with pytest.raises(RuntimeError, match=r'not installed: pip install "minigrad\[cuda12\]" or "minigrad\[cuda13\]"'):
+        with pytest.raises(
+            RuntimeError, match=r'not installed: pip install "minigrad\[cuda12\]" or "minigrad\[cuda13\]"'
+        ):
             use("cuda")
 
 
-@pytest.mark.parametrize(("cards", "message"), [(0, "no CUDA card"), (CudaError("old"), r"no CUDA driver or card \(old\)")])
+@pytest.mark.parametrize(
+    ("cards", "message"), [(0, "no CUDA card"), (CudaError("old"), r"no CUDA driver or card \(old\)")]
+)
 def test_without_a_card_the_message_says_so(monkeypatch: pytest.MonkeyPatch, cards: Any, message: str) -> None:
     made_up_cupy(monkeypatch, cards)
     assert not backend.cuda_is_available()
@@ -205,11 +216,13 @@ def test_without_a_card_the_message_says_so(monkeypatch: pytest.MonkeyPatch, car
 
 def test_arrays_travel_between_cards(monkeypatch: pytest.MonkeyPatch) -> None:
     cupy = made_up_cupy(monkeypatch, 2)
-    assert backend.cuda_is_available() and backend.cuda_device_count() == 2
+    assert backend.cuda_is_available()
+    assert backend.cuda_device_count() == 2
     host = np.arange(3.0)
     first, second = transfer(host, "cuda"), transfer(host, 1)
     assert (device_of(first), device_of(second)) == (Device("cuda:0"), Device("cuda:1"))
-    assert namespace(second) is cupy and is_array(second)
+    assert namespace(second) is cupy
+    assert is_array(second)
     assert transfer(second, "cuda:1") is second
     with on("cuda:1"):
         assert transfer(second, "cuda") is second  # "cuda" is the current card

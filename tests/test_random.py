@@ -85,7 +85,8 @@ def test_seed_takes_a_new_one_and_starts_anew() -> None:
     generator = Generator(1)
     generator.uniform(3)
     seeds = {generator.seed(), generator.seed()}
-    assert len(seeds) == 2 and generator.initial_seed() in seeds
+    assert len(seeds) == 2
+    assert generator.initial_seed() in seeds
     assert generator.get_state()["counter"] == 0
 
 
@@ -118,9 +119,13 @@ def test_every_draw_has_its_shape_and_dtype(shape: Any, dtype: Any) -> None:
         generator.normal(shape, dtype=dtype),
         generator.bernoulli_mask(shape, 0.3, dtype=dtype),
     ):
-        assert type(values) is np.ndarray and values.shape == full and values.dtype == dtype
+        assert type(values) is np.ndarray
+        assert values.shape == full
+        assert values.dtype == dtype
     whole = generator.randint(shape, 0, 9, dtype=np.int32)
-    assert type(whole) is np.ndarray and whole.shape == full and whole.dtype == np.int32
+    assert type(whole) is np.ndarray
+    assert whole.shape == full
+    assert whole.dtype == np.int32
 
 
 def test_a_draw_belongs_to_nobody_else() -> None:
@@ -133,7 +138,10 @@ def test_a_draw_belongs_to_nobody_else() -> None:
 
 
 @given(
-    low=st.floats(-1e4, 1e4, width=16), width=st.floats(0, 1e4, width=16), dtype=st.sampled_from(FLOATS), seed=st.integers(0, 99)
+    low=st.floats(-1e4, 1e4, width=16),
+    width=st.floats(0, 1e4, width=16),
+    dtype=st.sampled_from(FLOATS),
+    seed=st.integers(0, 99),
 )
 def test_uniform_stays_inside_its_half_open_interval(low: float, width: float, dtype: Any, seed: int) -> None:
     low, high = float(dtype(low)), float(dtype(low + width))
@@ -200,7 +208,8 @@ WEIGHTS = np.array([0.0, 4.0, 1.0, 0.0, 3.0, 2.0, 0.0])
 def test_multinomial_draws_in_proportion(replacement: bool) -> None:
     n = 40_000
     first = Generator(16).multinomial(np.tile(WEIGHTS, (n, 1)), 2, replacement)
-    assert first.shape == (n, 2) and first.dtype == np.int64
+    assert first.shape == (n, 2)
+    assert first.dtype == np.int64
     p = WEIGHTS / 10
     for category, share in enumerate(p):
         within(np.mean(first[:, 0] == category), share, np.sqrt(share * (1 - share) / n) + 1e-9)
@@ -220,6 +229,15 @@ def test_multinomial_never_draws_a_weight_of_zero(weights: list[float], seed: in
     once = Generator(seed).multinomial(array, possible)
     assert sorted(once) == np.flatnonzero(array).tolist()
     assert set(Generator(seed).multinomial(array, 50, True)) <= set(np.flatnonzero(array))
+
+
+def test_a_point_on_the_border_falls_to_the_next_category_that_has_weight() -> None:
+    class Borders:
+        def random(self, shape: tuple[int, int]) -> np.ndarray:
+            return np.array([[0.0, 0.25, 0.5, np.nextafter(1.0, 0.0)]])
+
+    found = random._sample_again(Borders(), np.array([[0.0, 1.0, 0.0, 1.0, 2.0, 0.0]]), 4)  # type: ignore[arg-type]
+    assert found.tolist() == [[1, 3, 4, 4]]
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,2 @@
-"""The heart. Read it in this order: tensor, primitive, engine, views, modes, dtypes, errors."""
+"""The heart. Read it in this order: tensor, primitive, call, engine, fused, views,
+inplace, rows, modes, dtypes, errors."""

@@ -1,12 +1,12 @@
 """Element types and PyTorch's promotion table.
 
-A dtype is NumPy's: `minigrad.float32 == numpy.dtype("float32")`. What differs from NumPy is which dtype a mix gives, and
-that Python numbers and lists make float32: see `result_type`.
+A dtype is NumPy's: `minigrad.float32 == numpy.dtype("float32")`. What differs from NumPy is which dtype a mix gives,
+and that Python numbers and lists make float32: see `result_type`.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ complex64 = np.dtype("complex64")
 complex128 = np.dtype("complex128")
 
 _CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}
-_NUMBER = {int: int64, float: float32, complex: complex64}
+_NUMBER: dict[type, DType] = {int: int64, float: float32, complex: complex64}
 _default = float32
 
 
@@ -46,7 +46,7 @@ def set_default_dtype(dtype: Any) -> None:
     _combine.cache_clear()
 
 
-def is_floating(dtype: DType) -> np.bool | Any:
+def is_floating(dtype: DType) -> Any:
     """Whether gradients exist for this dtype: real or complex floating point."""
     return dtype.kind in "fc"
 
@@ -87,7 +87,7 @@ def _complex_of(a: DType, b: DType) -> DType:
     return np.promote_types(complex_one, complex64 if other.kind in "bui" else other)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _combine(tensors: tuple[DType, ...], scalars: tuple[DType, ...], numbers: tuple[DType, ...]) -> DType:
     result: DType | None = None
     for group in (tensors, scalars, numbers):  # from the group that decides to the one that decides least

@@ -22,9 +22,10 @@ from minigrad.backend import Array, namespace
 from minigrad.core import dtypes, views
 from minigrad.core.errors import AnomalyError, describe_location
 from minigrad.core.modes import _Switch, mode
+from minigrad.core.rows import Rows
 
 if TYPE_CHECKING:
-    from minigrad.core.tensor import Tensor
+    pass
 
 Shape = tuple[int, ...]
 _birth = itertools.count(0, -1).__next__  # younger nodes have smaller numbers, as heapq wants them
@@ -102,86 +103,20 @@ class Leaf(Node):
 
     def accumulate(self, gradient: Any, create_graph: bool) -> None:
         """Add to `.grad`. The first gradient becomes it, copied unless nobody else holds the array."""
-        from minigrad.core.tensor import Tensor, wrap
+
+        from minigrad.core.tensor import Tensor
 
         if isinstance(gradient, Rows) and not gradient.keep:
             gradient = gradient.to_dense()._array
         if self.grad is None:
-            if isinstance(gradient, (Tensor, Rows)):
-                self.grad = gradient
-            else:
-                self.grad = wrap(gradient)
+            self.grad = gradient if isinstance(gradient, (Tensor, Rows)) else as_tensor(gradient)
         elif create_graph or isinstance(gradient, Rows) or isinstance(self.grad, Rows):
             held = self.grad if isinstance(self.grad, Rows) else self.grad if create_graph else self.grad._array
             total = _add(held, gradient)
-            self.grad = total if isinstance(total, (Tensor, Rows)) else wrap(total)
+            self.grad = total if isinstance(total, (Tensor, Rows)) else as_tensor(total)
         else:
             self.grad._array += gradient
             views.count_write(self.grad)
-
-
-class Rows:
-    """A gradient that is zero but for some rows of a table: what looking rows up in an embedding gives.
-
-    `index` (n,) and `values` (n, *table.shape[1:]); a row may occur several times, its values then add up.
-    """
-
-    __slots__ = ("_index", "_values", "keep", "shape")
-    is_sparse = True
-    requires_grad = False
-
-    def __init__(self, index: Array, values: Array, shape: Shape, keep: bool = False) -> None:
-        self._index, self._values, self.shape = index, values, shape
-        self.keep = keep  # whether `.grad` stays sparse (`Embedding(sparse=True)`)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The element type of the values."""
-        return self._values.dtype
-
-    def indices(self) -> Tensor:
-        """The row numbers (n,)."""
-        from minigrad.core.tensor import wrap
-
-        return wrap(self._index)
-
-    def values(self) -> Tensor:
-        """The rows (n, *rest)."""
-        from minigrad.core.tensor import wrap
-
-        return wrap(self._values)
-
-    def coalesce(self) -> Rows:
-        """The same gradient with each row number once, in order."""
-        from minigrad import kernels
-
-        index, values = kernels.of(self._values).sum_rows(self._index, self._values)
-        return Rows(index, values, self.shape, self.keep)
-
-    def to_dense(self) -> Tensor:
-        """The whole table."""
-        from minigrad.core.tensor import wrap
-
-        return wrap(self.add_to(namespace(self._values).zeros(self.shape, self._values.dtype)))
-
-    def add_to(self, table: Array) -> Array:
-        """Add the rows to `table`, in place."""
-        from minigrad import kernels
-
-        kernels.of(table).add_rows(table, self._index, self._values)
-        return table
-
-    def __add__(self, other: Rows) -> Rows:
-        xp = namespace(self._values)
-        return Rows(
-            xp.concatenate([self._index, other._index]),
-            xp.concatenate([self._values, other._values]),
-            self.shape,
-            self.keep and other.keep,
-        )
-
-    def __repr__(self) -> str:
-        return f"Rows(n={len(self._index)}, shape={self.shape}, dtype={self.dtype})"
 
 
 # ---- the loop -------------------------------------------------------------------------------------------------------
@@ -206,7 +141,7 @@ def run(
     queue: list[tuple[int, Node]] = []
     anomaly = mode.anomaly
     while True:
-        for edge, gradient in zip(edges, gradients):  # noqa: B905 - a plan gives one gradient for each edge
+        for edge, gradient in zip(edges, gradients):  # a plan gives one gradient for each edge
             parent, index = edge
             if gradient is None or (wanted is not None and parent not in wanted):
                 continue
@@ -326,6 +261,13 @@ def _add(first: Any, second: Any) -> Any:
     return first + second
 
 
+def as_tensor(gradient: Any) -> Tensor:
+    """A raw gradient as a Tensor; NumPy's arithmetic on 0-d arrays gives scalars, which become arrays again."""
+    from minigrad.core.tensor import wrap
+
+    return wrap(np.asarray(gradient) if isinstance(gradient, np.generic) else gradient)
+
+
 def _holders(box: list[Any]) -> int:
     return sys.getrefcount(box[0])
 
@@ -389,19 +331,25 @@ def add_hook(edge: Edge, hook: Callable[[Any], Any]) -> RemovableHandle:
 
 def _apply_extras(node: Node, index: int, gradient: Any) -> Any:
     """Run the hooks on a complete gradient, and keep it if that was asked."""
-    from minigrad.core.tensor import Tensor, wrap
+    from minigrad.core.tensor import Tensor
 
     extras = extras_of(node)
     for hook in list(extras.hooks.get(index, {}).values()):
-        given = gradient if isinstance(gradient, (Tensor, Rows)) else wrap(gradient)
+        given = gradient if isinstance(gradient, (Tensor, Rows)) else as_tensor(gradient)
         result = hook(given)
         if result is not None:
             if tuple(result.shape) != node.shapes[index]:
-                raise RuntimeError(f"a hook returned shape {tuple(result.shape)} for a gradient of {node.shapes[index]}")
+                raise RuntimeError(
+                    f"a hook returned shape {tuple(result.shape)} for a gradient of {node.shapes[index]}"
+                )
             gradient = result if isinstance(gradient, Tensor) or isinstance(result, Rows) else result._array
     if index in extras.retained:
-        kept = gradient if isinstance(gradient, (Tensor, Rows)) else wrap(own(gradient))
-        extras.retained[index] = kept
+        before = extras.retained[index]
+        if before is not None:
+            kept = _add(before if isinstance(gradient, Tensor) else before._array, gradient)
+        else:
+            kept = gradient if isinstance(gradient, (Tensor, Rows)) else own(gradient)
+        extras.retained[index] = kept if isinstance(kept, (Tensor, Rows)) else as_tensor(kept)
     return gradient
 
 
@@ -468,7 +416,9 @@ def backward(
             UserWarning,
             stacklevel=3,
         )
-    edges, flowing = _start(tensors, _listed(grad_tensors) if grad_tensors is not None else [None] * len(tensors), create_graph)
+    edges, flowing = _start(
+        tensors, _listed(grad_tensors) if grad_tensors is not None else [None] * len(tensors), create_graph
+    )
     targets = None if inputs is None else [_target(tensor) for tensor in _listed(inputs)]
     with _Switch(grad=create_graph):
         captured = run(edges, flowing, targets, retain_graph=retain, create_graph=create_graph)
@@ -476,7 +426,9 @@ def backward(
             if gradient is None:
                 continue
             if isinstance(edge[0], Leaf):
-                edge[0].accumulate(gradient if create_graph or isinstance(gradient, Rows) else own(gradient), create_graph)
+                edge[0].accumulate(
+                    gradient if create_graph or isinstance(gradient, Rows) else own(gradient), create_graph
+                )
             else:
                 extras_of(edge[0]).retained[edge[1]] = gradient if create_graph else wrap(own(gradient))
 
@@ -526,7 +478,9 @@ def grad(
                 )
         elif isinstance(gradient, Rows) and not gradient.keep:
             gradient = gradient.to_dense()
-        results.append(gradient if gradient is None or hasattr(gradient, "shape") is False else _returned(gradient, wrap))
+        results.append(
+            gradient if gradient is None or hasattr(gradient, "shape") is False else _returned(gradient, wrap)
+        )
     return tuple(results)
 
 

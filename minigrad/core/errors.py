@@ -83,7 +83,10 @@ def forward_failed(name: str, error: Exception, values: tuple[Any, ...], setting
     said = ", ".join([*map(describe, values), *(f"{key}={describe(value)}" for key, value in settings.items())])
     kind: type[Exception]
     if isinstance(error, np.exceptions.AxisError):
-        kind, reason = IndexError, f"dimension out of range, {error}".replace("axis", "dim").replace("array", "a tensor")
+        kind, reason = (
+            IndexError,
+            f"dimension out of range, {error}".replace("axis", "dim").replace("array", "a tensor"),
+        )
     else:
         kind, reason = (RuntimeError if isinstance(error, ValueError) else type(error)), str(error)
     raise kind(f"{name}({said}): {reason}") from error

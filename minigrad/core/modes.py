@@ -57,7 +57,7 @@ def enable_grad(function: Any = None) -> Any:
     return _maybe_decorate(_Switch(grad=True), function)
 
 
-class set_grad_enabled(_Switch):
+class set_grad_enabled(_Switch):  # noqa: N801 - the name is PyTorch's
     """Switch recording now; used with `with`, the state from before comes back at its end."""
 
     def __init__(self, mode: bool) -> None:

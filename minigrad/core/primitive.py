@@ -24,27 +24,17 @@ from __future__ import annotations
 
 import functools
 import inspect
-import sys
 from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any
 
-import numpy as np
+from minigrad.backend import Array, is_array, namespace
+from minigrad.core import call, dtypes, engine
+from minigrad.core.engine import Node
+from minigrad.core.tensor import Tensor, wrap
 
-from minigrad.backend import Array, device_of, is_array, namespace
-from minigrad.core import dtypes, engine, views
-from minigrad.core.engine import Node, Rows
-from minigrad.core.errors import AnomalyError, describe, describe_location, forward_failed, shapes_do_not_broadcast
-from minigrad.core.errors import is_inside, user_location
-from minigrad.core.modes import _Switch, mode
-from minigrad.core.tensor import Tensor, VersionCounter, wrap
-
-_new = object.__new__
-_birth = engine._birth
-_getframe = sys._getframe
-_NUMBERS = frozenset({bool, int, float, complex})
 _ALIASES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "x1": "input", "x2": "other"}
-registry: dict[str, Op] = {}  # every primitive and fused op, for the tests that no one is left out
+registry: dict[str, Op] = {}  # every primitive and fused op of the package, so that the tests leave none out
 
 
 class Op:
@@ -75,8 +65,11 @@ class Op:
                     self.order.append(name)
         self.required = [name for name, default in self.settings.items() if default is inspect.Parameter.empty]
         self.rules: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {}
+        self.call: Callable[..., Any] = forward  # the public function, once it is made
         self.plans: dict[tuple[bool, ...], Any] = {}
-        self.lean_plans: list[Any] = [None] * 4  # for one or two inputs, at 1 for the first's need plus 2 for the second's
+        self.lean_plans: list[Any] = [
+            None
+        ] * 4  # for one or two inputs, at 1 for the first's need plus 2 for the second's
 
     def add_rules(self, rules: dict[str, Callable[..., Any] | None]) -> None:
         """Read the rules' parameter names; a word outside the vocabulary fails here, at import."""
@@ -132,7 +125,9 @@ class Op:
         settings = {**self.settings, **extra}
         if len(settings) != len(self.settings):
             unknown = ", ".join(sorted(settings.keys() - self.settings.keys()))
-            raise TypeError(f"{self.name}() has no argument {unknown}; it takes {', '.join([*self.order, *self.settings])}")
+            raise TypeError(
+                f"{self.name}() has no argument {unknown}; it takes {', '.join([*self.order, *self.settings])}"
+            )
         for name in self.required:
             if settings[name] is inspect.Parameter.empty:
                 raise TypeError(f"{self.name}() needs {name}")
@@ -177,6 +172,11 @@ class RulePlan:
         self.collect = _pick([places[word] for word in self.words])
         # Which of the retained things are inputs, whose versions are watched.
         self.kept_inputs = [op.inputs.index(word) for word in self.words if word in op.inputs]
+        self.kept_outputs = (
+            [0]
+            if op.variable_outputs and "ans" in self.words
+            else [place for place, name in enumerate(op.outputs) if name in self.words]
+        )
         self.keeps_variadic = op.variadic in self.words
         self.counters = _pick(self.kept_inputs)
         self.single = len(wanted) == 1 and rules[0] is not None and not op.variadic and self.outputs == 1
@@ -186,15 +186,27 @@ class RulePlan:
 
     def _arguments(self, words: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
         """From (g or all gs, needs, saved) to a rule's arguments in the order it names them."""
-        flowing = ["g"] if not self.op.several or self.op.variable_outputs else [f"g_{name}" for name in self.op.outputs]
+        flowing = (
+            ["g"] if not self.op.several or self.op.variable_outputs else [f"g_{name}" for name in self.op.outputs]
+        )
         places = {name: place for place, name in enumerate([*flowing, "needs", *self.words])}
         return _pick([places[word] for word in words])
 
+    def with_outputs(self, count: int) -> RulePlan:
+        """This plan for an op whose number of results varies."""
+        plan = object.__new__(RulePlan)
+        plan.__dict__.update(self.__dict__, outputs=count, simple=False)
+        return plan
+
     def saved_name(self, position: int) -> str:
-        """The name of the watched input at this position, for an error message."""
-        if position < len(self.kept_inputs):
-            return self.op.inputs[self.kept_inputs[position]]
-        return str(self.op.variadic)
+        """What is watched at this position, for an error message."""
+        op = self.op
+        inputs = (
+            [str(op.variadic)] * len(self.needs) if self.keeps_variadic else [op.inputs[i] for i in self.kept_inputs]
+        )
+        outputs = [op.outputs[place] for place in self.kept_outputs]
+        names = [*inputs, *outputs]
+        return names[min(position, len(names) - 1)]
 
     def backward(self, node: Node, g: Any, create_graph: bool) -> Sequence[Any]:
         """Call the rules; on Tensors rebuilt from the saved arrays when the gradients are to be recorded."""
@@ -237,8 +249,11 @@ class RulePlan:
         result: list[Any] = []
         for word, value in zip(self.words, saved, strict=True):
             if word in op.outputs:
-                result.append(tuple(attach(one, (node, i)) for i, one in enumerate(value)) if op.variable_outputs
-                              else attach(value, (node, op.outputs.index(word))))
+                result.append(
+                    tuple(attach(one, (node, i)) for i, one in enumerate(value))
+                    if op.variable_outputs
+                    else attach(value, (node, op.outputs.index(word)))
+                )
             elif word in op.inputs:
                 result.append(attach(value, edge_of.get(op.inputs.index(word))))
             elif word == op.variadic:
@@ -267,273 +282,9 @@ def attach(array: Any, edge: engine.Edge | None) -> Any:
 # ---- recording ------------------------------------------------------------------------------------------------------
 
 
-def _record(plan: Any, edges: tuple[engine.Edge, ...], saved: Any, counters: tuple[Any, ...], shapes: Any, depth: int) -> Node:
-    node = _new(Node)
-    node.plan, node.edges, node.saved, node.shapes = plan, edges, saved, shapes
-    if counters:
-        if None in counters:
-            counters = _without_inference(plan, counters)
-        node.versions = (*counters, *[counter.count for counter in counters])
-    else:
-        node.versions = ()
-    node.location = user_location(depth + 1)
-    node.birth = engine._birth()
-    node.extras = None
-    return node
-
-
-class _Constant(VersionCounter):
-    """The counter of an input that is no tensor: nothing writes it."""
-
-
-_CONSTANT = _Constant()
-
-
-def _without_inference(plan: Any, counters: tuple[Any, ...]) -> tuple[Any, ...]:
-    position = counters.index(None)
-    raise RuntimeError(
-        f"{plan.name}: an inference tensor cannot be saved for backward ({plan.saved_name(position)!r}): "
-        f"make it outside inference_mode(), or clone() it there"
-    )
-
-
-def _result(array: Array, edge: engine.Edge | None) -> Tensor:
-    tensor = _new(Tensor)
-    tensor._array = array
-    tensor._edge = edge
-    tensor._view = tensor._leaf = None
-    tensor._counter = VersionCounter() if not mode.inference else None
-    return tensor
-
-
-def _apply(op: Op, values: tuple[Any, ...], settings: dict[str, Any]) -> Any:
-    """Run a primitive: unwrap, agree on dtype, compute, record, wrap."""
-    raw: list[Any] = []
-    counters: list[Any] = []
-    needs: list[bool] = []
-    edges: list[engine.Edge] = []
-    first: Any = None
-    mixed = found = False
-    for value in values:
-        if isinstance(value, Tensor):
-            if value._view is not None:
-                views.refresh(value)
-            array = value._array
-            edge = value._edge
-            if edge is not None:
-                edges.append(edge)
-                needs.append(True)
-            else:
-                needs.append(False)
-            raw.append(array)
-            counters.append(value._counter)
-            if first is None:
-                first = array
-            elif array.dtype is not first.dtype or type(array) is not type(first):
-                mixed = True
-            found = True
-            continue
-        needs.append(False)
-        raw.append(value)
-        counters.append(_CONSTANT)
-        if type(value) is float:
-            if first is None or first.dtype.kind not in "fc":
-                mixed = True
-        elif value is not None and type(value) is not int:
-            mixed = True
-        elif first is None and value is not None:
-            mixed = True
-    if not found:
-        return _forward_raw(op, values, settings)
-    promote = op.promote
-    if mixed or (promote == "float" and first.dtype.kind not in "fc"):
-        agreed = _agree(op, values)
-        if agreed is not None:
-            return _apply(op, agreed, settings)
-        raw = [value._array if isinstance(value, Tensor) else value for value in values]
-    try:
-        out = op.forward(*raw, **settings)
-    except (ValueError, TypeError, IndexError, ZeroDivisionError, MemoryError) as error:
-        _explain(op, raw, settings, error)
-    if op.several:
-        return _wrap_several(op, values, raw, settings, out, needs, edges, counters)
-    if type(out) is not type(first) and not is_array(out):
-        out = namespace(first).asarray(out)  # NumPy turns 0-d results into scalars
-    if edges and mode.grad and out.dtype.kind in "fc":
-        plan = op.plans.get(key := tuple(needs))
-        if plan is None:
-            plan = op.plan(key)
-        node = _record(plan, tuple(edges), _save(plan, (out,), raw, settings), _counters(plan, counters), (out.shape,), 2)
-        result = _result(out, (node, 0))
-    else:
-        result = _result(out, None)
-    if op.view:
-        _mark_view(op, result, values, settings, None)
-    if mode.anomaly:
-        _check_result(op, out, raw)
-    return result
-
-
-def _save(plan: RulePlan, outs: tuple[Any, ...], raw: list[Any], settings: dict[str, Any]) -> Any:
-    """What the plan's rules name, out of the results, inputs and settings."""
-    if not plan.words:
-        return ()
-    op = plan.op
-    if op.variadic:
-        layout = (*outs, tuple(raw), *settings.values())
-    else:
-        layout = (*outs, *raw, *settings.values())
-    if plan.shapes_of:
-        layout += tuple([_shape_of(layout[place]) for place in plan.shapes_of])
-    return plan.collect(layout)
-
-
-def _shape_of(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return tuple([one.shape for one in value])
-    return getattr(value, "shape", ())
-
-
-def _counters(plan: RulePlan, counters: list[Any]) -> tuple[Any, ...]:
-    return tuple(counters) if plan.keeps_variadic else plan.counters(counters)
-
-
-def _wrap_several(op: Op, values: Any, raw: Any, settings: Any, out: Any, needs: Any, edges: Any, counters: Any) -> Any:
-    first = next(array for array in raw if is_array(array))
-    outs = tuple([one if type(one) is type(first) else namespace(first).asarray(one) for one in out])
-    node = None
-    if edges and mode.grad and any(engine.floating(one) for one in outs):
-        plan = op.plan(tuple(needs))
-        if op.variable_outputs:
-            plan = _with_outputs(plan, len(outs))
-        kept = (outs,) if op.variable_outputs else outs
-        shapes = tuple([one.shape for one in outs])
-        node = _record(plan, tuple(edges), _save(plan, kept, raw, settings), _counters(plan, counters), shapes, 3)
-    results = tuple(
-        [_result(one, (node, i) if node is not None and engine.floating(one) else None) for i, one in enumerate(outs)]
-    )
-    if op.view:
-        for index, result in enumerate(results):
-            _mark_view(op, result, values, settings, index)
-    if mode.anomaly:
-        for one in outs:
-            _check_result(op, one, raw)
-    return results
-
-
-@functools.lru_cache(maxsize=1024)
-def _with_outputs(plan: RulePlan, count: int) -> RulePlan:
-    """The plan of an op whose number of results varies, for this number."""
-    copy = _new(RulePlan)
-    copy.__dict__.update(plan.__dict__, outputs=count, simple=False)
-    return copy
-
-
-def _mark_view(op: Op, result: Tensor, values: Any, settings: dict[str, Any], index: int | None) -> None:
-    """If the result looks at its input's memory, let it share the version, and know where it came from."""
-    source = values[0]
-    if not _shares_memory(result._array, source._array):
-        return
-    result._counter = source._counter
-    refused = None
-    function: Any = op.call
-    if index is not None:
-        refused = (
-            f"this is one of several views that {op.name}() made at once, and writing to it in place cannot be "
-            f"recorded: use narrow() or indexing to take a single view"
-        )
-        function = functools.partial(_nth, op.call, index)
-    result._view = views.View(source, (function, settings), refused)
-
-
-def _nth(function: Callable[..., Any], index: int, array: Any, **settings: Any) -> Any:
-    return function(array, **settings)[index]
-
-
-def _shares_memory(view: Array, source: Array) -> bool:
-    owner = source if source.base is None else source.base
-    return view is source or view.base is owner or view.base is source
-
-
-def _forward_raw(op: Op, values: tuple[Any, ...], settings: dict[str, Any]) -> Any:
-    if not any(is_array(value) or isinstance(value, np.generic) for value in values):
-        raise TypeError(
-            f"{op.name}() needs a Tensor among its inputs, got {', '.join(map(describe, values)) or 'none'}: "
-            f"make one with minigrad.tensor()"
-        )
-    return op.forward(*values, **settings)
-
-
-def _agree(op: Op, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
-    """The inputs brought to one dtype as PyTorch promotes, on one device; None when nothing was to be changed."""
-    changed = False
-    agreed: list[Any] = []
-    for position, value in enumerate(values):
-        if value is None or isinstance(value, Tensor) or type(value) in _NUMBERS:
-            agreed.append(value)
-        elif is_array(value) or isinstance(value, np.bool):
-            agreed.append(wrap(np.asarray(value) if isinstance(value, np.bool) else value))
-            changed = True
-        elif isinstance(value, np.generic):
-            agreed.append(value.item())
-            changed = True
-        else:
-            names = op.inputs if op.inputs else (op.variadic,)
-            name = names[min(position, len(names) - 1)]
-            raise TypeError(
-                f"{op.name}(): {name} must be a Tensor or a number, got {type(value).__name__}: "
-                f"make a tensor of it with minigrad.tensor()"
-            )
-    arrays = [value._array for value in agreed if isinstance(value, Tensor)]
-    _check_one_device(op, arrays)
-    if op.promote:
-        wanted = dtypes.result_type(*(value._array if isinstance(value, Tensor) else value for value in agreed if value is not None))
-        if op.promote == "float" and wanted.kind not in "fc":
-            wanted = dtypes.get_default_dtype()
-        for position, value in enumerate(agreed):
-            if isinstance(value, Tensor) and value._array.dtype != wanted:
-                agreed[position] = value.to(wanted)
-                changed = True
-            elif type(value) in _NUMBERS and not isinstance(agreed[0], Tensor) and position == 0:
-                other = next(one for one in agreed if isinstance(one, Tensor))._array
-                agreed[position] = wrap(namespace(other).asarray(value, dtype=wanted))
-                changed = True
-    return tuple(agreed) if changed else None
-
-
-def _check_one_device(op: Op, arrays: list[Array]) -> None:
-    """A 0-d CPU tensor would mix in PyTorch; here every input must be moved by the user, who then knows what it costs."""
-    devices = {str(device_of(array)) for array in arrays}
-    if len(devices) > 1:
-        raise RuntimeError(
-            f"{op.name}(): the inputs are on different devices, {' and '.join(sorted(devices))}: "
-            f"move them to one with .to(device)"
-        )
-
-
-def _explain(op: Op, raw: list[Any], settings: dict[str, Any], error: Exception) -> Any:
-    if op.promote and isinstance(error, ValueError):
-        shapes = [tuple(array.shape) for array in raw if is_array(array)]
-        try:
-            np.broadcast_shapes(*shapes)
-        except ValueError:
-            raise shapes_do_not_broadcast(op.name, shapes) from None
-    forward_failed(op.name, error, tuple(raw), settings)
-
-
-def _check_result(op: Op, out: Array, raw: list[Any]) -> None:
-    xp = namespace(out)
-    if out.dtype.kind not in "fc" or bool(xp.isfinite(out).all()):
-        return
-    kind = "NaN" if bool(xp.isnan(out).any()) else "an infinity"
-    where = describe_location(user_location(4))
-    raise AnomalyError(f"{op.name}({', '.join(map(describe, raw))}) made {kind} at {where}")
-
-
-# ---- the decorators -------------------------------------------------------------------------------------------------
-
-
-def primitive(forward: Callable[..., Any] | None = None, *, outputs: Any = None, promote: bool | str = False, view: bool = False) -> Any:
+def primitive(
+    forward: Callable[..., Any] | None = None, *, outputs: Any = None, promote: bool | str = False, view: bool = False
+) -> Any:
     """Make a differentiable op of a function on raw arrays; give it its rules with `.vjp(...)`.
 
     Args:
@@ -548,269 +299,17 @@ def primitive(forward: Callable[..., Any] | None = None, *, outputs: Any = None,
     if forward is None:
         return functools.partial(primitive, outputs=outputs, promote=promote, view=view)
     op = Op(forward, outputs, promote, view)
-    return _public(op)
+    return register(op, call.make_function(op))
 
 
-def _public(op: Op) -> Any:
-    """The function users call. Ops of one or two tensors and no settings take a lean way, on which every step counts:
-    it does what `_apply` does where there is nothing to promote, no view to refresh and no mode to serve."""
-    count, defaults, forward = len(op.inputs), op.settings, op.forward
-    plain = not op.variadic and not op.required
-    lean = plain and count in (1, 2) and not (op.settings or op.several or op.view)
-    floats_only = op.promote == "float"
-    plans = op.lean_plans
-
-    @functools.wraps(forward)
-    def call(*args: Any, **given: Any) -> Any:
-        if given or len(args) != count or not plain:
-            return _apply(op, *op.bind(args, given))
-        if not lean or mode.special:
-            return _apply(op, args, defaults)
-        try:
-            if count == 1:
-                (a,) = args
-                x = a._array
-                if a._view is not None or (floats_only and x.dtype.kind not in "fc"):
-                    return _apply(op, args, defaults)
-                out = forward(x)
-                edge = a._edge
-                if edge is None:
-                    plan: Any = None
-                else:
-                    plan, edges, layout, counter = plans[1], (edge,), (out, x), a._counter
-            else:
-                a, b = args
-                x = a._array
-                if type(b) is float or type(b) is int:
-                    if a._view is not None or x.dtype.kind != "f":
-                        return _apply(op, args, defaults)
-                    y, second, other_counter = b, None, _CONSTANT
-                else:
-                    y = b._array
-                    if (
-                        x.dtype is not y.dtype
-                        or type(x) is not type(y)
-                        or a._view is not None
-                        or b._view is not None
-                        or (floats_only and x.dtype.kind not in "fc")
-                    ):
-                        return _apply(op, args, defaults)
-                    second, other_counter = b._edge, b._counter
-                out = forward(x, y)
-                edge = a._edge
-                layout, counter = (out, x, y), a._counter
-                if edge is None:
-                    if second is None:
-                        plan = None
-                    else:
-                        plan, edges = plans[2], (second,)
-                elif second is None:
-                    plan, edges = plans[1], (edge,)
-                else:
-                    plan, edges = plans[3], (edge, second)
-        except (AttributeError, ValueError, TypeError):
-            # Something that is no tensor, or a mistake: the general way handles the one and explains the other.
-            return _apply(op, args, defaults)
-        if type(out) is not type(x):
-            out = namespace(x).asarray(out)
-            layout = (out, *layout[1:]) if plan is not None else ()
-        tensor = _new(Tensor)
-        tensor._array = out
-        tensor._view = tensor._leaf = None
-        tensor._counter = VersionCounter()
-        if plan is None or not mode.grad or not op.rules:
-            tensor._edge = None
-            return tensor
-        node = _new(Node)
-        node.plan, node.edges, node.shapes, node.extras = plan, edges, (out.shape,), None
-        if plan.words:
-            if plan.shapes_of:
-                layout += tuple([getattr(layout[place], "shape", ()) for place in plan.shapes_of])
-            node.saved = plan.collect(layout)
-        else:
-            node.saved = ()
-        kept = plan.kept_inputs
-        if not kept:
-            node.versions = ()
-        elif len(kept) == 2:
-            node.versions = (counter, other_counter, counter.count, other_counter.count)
-        else:
-            if kept[0]:
-                counter = other_counter
-            node.versions = (counter, counter.count)
-        frame = _getframe(1)
-        code = frame.f_code
-        node.location = (code, frame.f_lasti) if is_inside.get(code.co_filename) is False else user_location(1)
-        node.birth = _birth()
-        tensor._edge = (node, 0)
-        return tensor
+def register(op: Op, function: Any) -> Any:
+    """Give the public function its op and its `vjp`, and note the op if it is one of the package's own."""
 
     def vjp(**rules: Callable[..., Any] | None) -> None:
         op.add_rules(rules)
 
-    op.call = call  # type: ignore[attr-defined]
-    call.op, call.vjp = op, vjp  # type: ignore[attr-defined]
+    op.call = function
+    function.op, function.vjp = op, vjp
     if op.forward.__module__.startswith("minigrad."):
         registry[op.name] = op
-    return call
-
-
-class FusedOp(Op):
-    """An op whose forward and backward are written by hand on raw arrays, and whose composite says what they compute."""
-
-    composite: Callable[..., Any]
-    hand_written: Callable[..., Sequence[Any]]
-
-    def make_plan(self, needs: tuple[bool, ...]) -> Any:
-        return FusedPlan(self, needs)
-
-
-class FusedPlan:
-    """`backward(residuals, g, needs)` for speed; the composite, differentiated, when the gradients are recorded."""
-
-    def __init__(self, op: FusedOp, needs: tuple[bool, ...]) -> None:
-        self.op, self.name, self.needs = op, op.name, needs
-        self.outputs = len(op.outputs)
-
-    def saved_name(self, position: int) -> str:
-        """The name of the watched input at this position, for an error message."""
-        return self.op.inputs[position] if position < len(self.op.inputs) else str(self.op.variadic)
-
-    def backward(self, node: Node, g: Any, create_graph: bool) -> Sequence[Any]:
-        """The gradients along the node's edges."""
-        raw, settings, residuals = engine.unpack(node)
-        if create_graph:
-            return self._through_composite(node, raw, settings, g)
-        gradients = self.op.hand_written(residuals, g, self.needs)
-        return [gradient for gradient, need in zip(gradients, self.needs, strict=True) if need]
-
-    def _through_composite(self, node: Node, raw: Sequence[Any], settings: dict[str, Any], g: Any) -> Sequence[Any]:
-        # Differentiating the live inputs would count a path from one input to another twice, as in lstm(x, h0(x)).
-        # The aliases have their values and lead to them, but the first derivative stops there.
-        edges = iter(node.edges)
-        aliases = [
-            make_alias(array, next(edges)) if need else (wrap(array) if is_array(array) else array)
-            for array, need in zip(raw, self.needs, strict=True)
-        ]
-        with _Switch(grad=True):
-            results = self.op.composite(*aliases, **settings)
-        results = results if isinstance(results, tuple) else (results,)
-        gs = g if isinstance(g, list) else [g]
-        used = [(result, one) for result, one in zip(results, gs, strict=True) if one is not None]
-        return engine.grad(
-            [result for result, _ in used],
-            [alias for alias, need in zip(aliases, self.needs, strict=True) if need],
-            [one for _, one in used],
-            create_graph=True,
-            allow_unused=True,
-        )
-
-
-def fused(forward: Callable[..., Any] | None = None, *, composite: Callable[..., Any], outputs: Any = None) -> Any:
-    """Make a differentiable op of a hand-written pair, with `composite` for what the pair cannot do.
-
-        @fused(composite=plain_version)
-        def op(input, weight, *, setting, keep):
-            return result, residuals        # residuals: anything; None unless keep
-
-        @op.backward
-        def op_backward(residuals, g, needs):
-            return d_input, d_weight        # None where not needs[i]
-
-    With `outputs` the result and `g` are tuples, and an output nothing used has `g[i] = None`. `backward()` runs the
-    pair; under `create_graph` the composite, of primitives, is differentiated instead, to any order.
-    """
-    if forward is None:
-        return functools.partial(fused, composite=composite, outputs=outputs)
-    op = FusedOp(forward, outputs, False, False)
-    op.composite = composite
-
-    @functools.wraps(forward)
-    def call(*args: Any, **given: Any) -> Any:
-        values, settings = op.bind(args, given)
-        return _apply_fused(op, values, settings)
-
-    def backward(function: Callable[..., Sequence[Any]]) -> Callable[..., Sequence[Any]]:
-        op.hand_written = function
-        return function
-
-    op.call = call  # type: ignore[attr-defined]
-    call.op, call.backward, call.composite = op, backward, composite  # type: ignore[attr-defined]
-    if forward.__module__.startswith("minigrad."):
-        registry[op.name] = op
-    return call
-
-
-def _apply_fused(op: FusedOp, values: tuple[Any, ...], settings: dict[str, Any]) -> Any:
-    edges_all = [value._current_edge() if isinstance(value, Tensor) else None for value in values]
-    raw = [value._array if isinstance(value, Tensor) else value for value in values]
-    _check_one_device(op, [array for array in raw if is_array(array)])
-    needs = tuple([edge is not None for edge in edges_all])
-    keep = mode.grad and any(needs)
-    try:
-        out, residuals = op.forward(*raw, **settings, keep=keep)
-    except (ValueError, TypeError, IndexError, ZeroDivisionError, MemoryError) as error:
-        _explain(op, raw, settings, error)
-    if not any(isinstance(value, Tensor) for value in values):
-        return out
-    outs = out if op.several else (out,)
-    node = None
-    if keep:
-        plan = op.plan(needs)
-        counters = tuple([value._counter if isinstance(value, Tensor) else _CONSTANT for value in values])
-        shapes = tuple([one.shape for one in outs])
-        edges = tuple([edge for edge in edges_all if edge is not None])
-        node = _record(plan, edges, (raw, settings, residuals), counters, shapes, 2)
-    results = tuple([_result(one, None if node is None else (node, i)) for i, one in enumerate(outs)])
-    if mode.anomaly:
-        for one in outs:
-            _check_result(op, one, raw)
-    return results if op.several else results[0]
-
-
-@primitive
-def alias(input: Array) -> Array:
-    """The same values as a node of its own: the place where a composite's first derivative stops."""
-    return input
-
-
-alias.vjp(input=lambda g: g)
-
-
-def make_alias(array: Array, edge: engine.Edge) -> Tensor:
-    """An alias of what `edge` leads to."""
-    plan = alias.op.plan((True,))
-    return _result(array, (_record(plan, (edge,), (), (), (array.shape,), 2), 0))
-
-
-@primitive
-def view_scatter(input: Array, src: Array, *, path: Any) -> Array:
-    """`input` with the region that the view ops in `path` select replaced by `src`."""
-    xp = namespace(input)
-    places = views.replay(xp.arange(input.size).reshape(input.shape), path)
-    result = input.reshape(-1).copy()
-    result[places.reshape(-1)] = src.reshape(-1)
-    return result.reshape(input.shape)
-
-
-view_scatter.vjp(
-    input=lambda g, path, src_shape: view_scatter(g, _zeros(g, src_shape), path=path),
-    src=lambda g, path: views.replay(g, path),
-)
-
-
-def _zeros(like: Any, shape: tuple[int, ...]) -> Any:
-    array = like._array if isinstance(like, Tensor) else like
-    zeros = namespace(array).zeros(shape, array.dtype)
-    return wrap(zeros) if isinstance(like, Tensor) else zeros
-
-
-def record_view_write(base: Tensor, written: Tensor, path: Any) -> engine.Edge:
-    """The node that says `base` is now its old value with `written` in the region `path`. Nothing is computed."""
-    op = view_scatter.op
-    needs = (base._edge is not None, written._edge is not None)
-    plan = op.plan(needs)
-    edges = tuple([edge for edge in (base._edge, written._edge) if edge is not None])
-    saved = _save(plan, (base._array,), [base._array, written._array], {"path": path})
-    node = _record(plan, edges, saved, (), (base._array.shape,), 4)
-    return (node, 0)
+    return function

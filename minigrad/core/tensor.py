@@ -33,6 +33,20 @@ class VersionCounter:
     count = 0  # an instance gets its own count with the first write
 
 
+class _Unwatched(VersionCounter):
+    """The counter of tensors made in inference mode: their writes are not counted, so a graph cannot keep them."""
+
+    @property
+    def count(self) -> int:  # type: ignore[override]
+        raise RuntimeError(
+            "an inference tensor cannot be saved for backward, because its writes are not counted: make it outside "
+            "inference_mode(), or clone() it there"
+        )
+
+
+UNWATCHED = _Unwatched()
+
+
 class Size(tuple[int, ...]):
     """A shape: a tuple of ints that also has `numel()`."""
 
@@ -57,7 +71,7 @@ class Tensor:
 
     _array: Array
     _edge: engine.Edge | None
-    _counter: VersionCounter | None
+    _counter: VersionCounter
     _view: views.View | None
     _leaf: engine.Leaf | None
 
@@ -156,7 +170,7 @@ class Tensor:
                 raise RuntimeError(
                     f"only floating point tensors can require grad, this one is {self.dtype}: convert it with .float()"
                 )
-            if self._counter is None and not mode.inference:
+            if self._counter is UNWATCHED and not mode.inference:
                 raise RuntimeError("an inference tensor cannot require grad outside inference_mode(): clone() it first")
             self._edge = (self._own_leaf(), 0)
         return self
@@ -280,8 +294,6 @@ class Tensor:
 
     @property
     def _version(self) -> int:
-        if self._counter is None:
-            raise RuntimeError("an inference tensor keeps no version")
         return self._counter.count
 
     # ---- out of the graph -------------------------------------------------------------------------------------------
@@ -359,7 +371,12 @@ class Tensor:
 
     def __repr__(self) -> str:
         values = np.array2string(
-            backend.to_host(self._array), separator=", ", precision=4, threshold=1000, suppress_small=False, prefix="tensor("
+            backend.to_host(self._array),
+            separator=", ",
+            precision=4,
+            threshold=1000,
+            suppress_small=False,
+            prefix="tensor(",
         )
         parts = [values]
         if self.device.type != "cpu":
@@ -374,6 +391,7 @@ class Tensor:
         return f"tensor({', '.join(parts)})"
 
     if TYPE_CHECKING:  # what `ops.method` attaches
+
         def __getattr__(self, name: str) -> Any: ...
         def __getitem__(self, index: Any) -> Tensor: ...
         def __setitem__(self, index: Any, value: Any) -> None: ...
@@ -404,7 +422,7 @@ def wrap(array: Array, cls: type[Tensor] = Tensor) -> Tensor:
     tensor = _new(cls)
     tensor._array = array
     tensor._edge = tensor._view = tensor._leaf = None
-    tensor._counter = None if mode.inference else VersionCounter()
+    tensor._counter = UNWATCHED if mode.inference else VersionCounter()
     return tensor
 
 

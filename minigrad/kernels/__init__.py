@@ -1,7 +1,8 @@
 """The work under the ops: functions on raw arrays, the same names for every kind of array.
 
-Read `reference` first: it says what each kernel computes, in plain array functions. `cpu` says it again for NumPy, arranged
-for caches and threads; `cuda` for CuPy. `of(array)` picks the module, and nothing above this package looks at a device.
+Read `reference` first: it says what each kernel computes, in plain array functions. `cpu` says it again for NumPy,
+arranged for caches and threads; `cuda` for CuPy. `of(array)` picks the module, and nothing above this package looks at
+a device.
 """
 
 from types import ModuleType
@@ -13,7 +14,7 @@ from minigrad.kernels.common import Array
 
 
 def of(array: Array) -> ModuleType:
-    """The kernels for this array's device: NumPy's are `cpu`, CuPy's are `cuda`, any other kind of array gets `reference`."""
+    """The kernels for this array: `cpu` for NumPy's, `cuda` for CuPy's, `reference` for any other array type."""
     if isinstance(array, numpy.ndarray | numpy.generic):
         return cpu
     if type(array).__module__.partition(".")[0] == "cupy":

@@ -1,15 +1,16 @@
 """RNN, LSTM and GRU for NumPy: see `reference_recurrent` for the shapes and what they compute.
 
-Three things make them fast. What does not depend on the step before is done for all steps at once: the input product, the
-local derivatives, the weight gradients. A step writes into memory that is there already, in as few calls as it can. And a
-sigmoid is a tanh, sigmoid(x) = tanh(x / 2) / 2 + 1/2: with the halves put into the weights, one tanh serves all gates.
+Three things make them fast. What does not depend on the step before is done for all steps at once: the input product,
+the local derivatives, the weight gradients. A step writes into memory that is there already, in as few calls as it can.
+And a sigmoid is a tanh, sigmoid(x) = tanh(x / 2) / 2 + 1/2: with the halves put into the weights, one tanh serves all
+gates.
 """
 
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from minigrad.kernels import pool
+from minigrad.kernels import memory, pool
 from minigrad.kernels.common import Needs, time_order
 
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -24,9 +25,9 @@ def _share_steps(work: pool.Work, T: int, width: int) -> None:
 
 def _project(input: Array, weight: Array, bias: Array | None, factor: Array | None) -> Array:
     """factor * (input @ weight.T + bias) for all steps in one matrix product: (T, B, I) -> (T, B, K*H)."""
-    T, B, I = input.shape
-    projected = np.empty((T, B, weight.shape[0]), dtype=input.dtype)
-    np.matmul(input.reshape(T * B, I), weight.T, out=projected.reshape(T * B, weight.shape[0]))
+    T, B, features = input.shape
+    projected = memory.empty((T, B, weight.shape[0]), input.dtype)
+    np.matmul(input.reshape(T * B, features), weight.T, out=projected.reshape(T * B, weight.shape[0]))
 
     def finish(start: int, stop: int) -> None:
         for t in range(start, stop):
@@ -42,7 +43,7 @@ def _project(input: Array, weight: Array, bias: Array | None, factor: Array | No
 
 def _pack(weight: Array, factor: Array | None) -> Array:
     """weight.T, its columns times `factor`, as contiguous memory: every step reads it (H, K*H)."""
-    packed = np.empty(weight.shape[::-1], dtype=weight.dtype)
+    packed = memory.empty(weight.shape[::-1], weight.dtype)
 
     def copy(start: int, stop: int) -> None:
         if factor is None:
@@ -54,6 +55,12 @@ def _pack(weight: Array, factor: Array | None) -> Array:
     return packed
 
 
+def _copy(array: Array) -> Array:
+    copy = memory.empty(array.shape, array.dtype)
+    copy[...] = array
+    return copy
+
+
 def _sum_biases(b_ih: Array | None, b_hh: Array | None) -> Array | None:
     if b_ih is None or b_hh is None:
         return b_hh if b_ih is None else b_ih
@@ -63,7 +70,7 @@ def _sum_biases(b_ih: Array | None, b_hh: Array | None) -> Array | None:
 def _states(T: int, first: Array, reverse: bool) -> tuple[Array, Array]:
     """Memory for a state over time, (T+1, B, H) with `first` where the walk starts, and two views of it, (T, B, H):
     the state before each step and the state after it."""
-    states = np.empty((T + 1, *first.shape), dtype=first.dtype)
+    states = memory.empty((T + 1, *first.shape), first.dtype)
     states[T if reverse else 0] = first
     early, late = states[:T], states[1:]
     return (late, early) if reverse else (early, late)
@@ -77,13 +84,15 @@ def _start(g_state: Array | None, like: Array) -> Array:
 def _weight_gradient(d_gates: Array, source: Array) -> Array:
     """sum over t, b of d_gates[t, b] (outer) source[t, b], as one matrix product."""
     T, B, width = d_gates.shape
-    return np.matmul(d_gates.reshape(T * B, width).T, source.reshape(T * B, source.shape[2]))
+    gradient = memory.empty((width, source.shape[2]), source.dtype)
+    return np.matmul(d_gates.reshape(T * B, width).T, source.reshape(T * B, source.shape[2]), out=gradient)
 
 
 def _input_gradient(d_gates: Array, weight: Array) -> Array:
     """(T, B, K*H) through the input weights to (T, B, I)."""
     T, B, width = d_gates.shape
-    return np.matmul(d_gates.reshape(T * B, width), weight).reshape(T, B, weight.shape[1])
+    gradient = memory.empty((T * B, weight.shape[1]), weight.dtype)
+    return np.matmul(d_gates.reshape(T * B, width), weight, out=gradient).reshape(T, B, weight.shape[1])
 
 
 def _bias_gradient(d_gates: Array) -> Array:
@@ -91,11 +100,11 @@ def _bias_gradient(d_gates: Array) -> Array:
     return d_gates.reshape(T * B, width).sum(axis=0)
 
 
-# --------------------------------------------------------------------------------------------------------------------- LSTM
+# ----------------------------------------------------------------------------------------------------------------- LSTM
 
 
 def _lstm_affine(H: int, dtype: Any) -> tuple[Array, Array]:
-    """gate = tanh(factor * z) * factor + offset for all four gates side by side: 1/2, 1/2 where sigmoid, 1, 0 where tanh."""
+    """gate = tanh(factor * z) * factor + offset, four gates side by side: 1/2, 1/2 for a sigmoid, 1, 0 for a tanh."""
     factor = np.full((4 * H,), 0.5, dtype=dtype)
     offset = factor.copy()
     factor[2 * H : 3 * H], offset[2 * H : 3 * H] = 1, 0
@@ -129,17 +138,17 @@ def lstm_forward(
             c_after[t] = c
         np.tanh(c, out=h)
         h *= z[:, 3 * H :]
-    output = h_after.copy() if keep else h_after  # the residuals share no memory with a result
+    output = _copy(h_after) if keep else h_after  # the residuals share no memory with a result
     h_n = (h_after[0 if reverse else -1] if T else h0).copy()
     residuals = (input, h0, c0, w_ih, w_hh, gates, h_before, c_before, c_after, reverse) if keep else None
     return (output, h_n, c), residuals
 
 
 def _lstm_local(gates: Array, c_before: Array, c_after: Array) -> tuple[Array, Array]:
-    """The local derivatives of all steps at once: of the gates (T, B, 4H), which d_c (i, f, g) or d_h (o) multiplies into
-    d_gates, and of the cell's way into h, o (1 - tanh(c)^2), (T, B, H)."""
+    """The local derivatives of all steps at once: of the gates (T, B, 4H), which d_c (for i, f, g) or d_h (for o)
+    multiplies into d_gates, and of the cell's way into h, o (1 - tanh(c)^2), (T, B, H)."""
     T, B, H = c_after.shape
-    local, through_h = np.empty_like(gates), np.empty_like(c_after)
+    local, through_h = memory.empty(gates.shape, gates.dtype), memory.empty((T, B, H), gates.dtype)
 
     def fill(start: int, stop: int) -> None:
         for t in range(start, stop):
@@ -195,7 +204,7 @@ def lstm_backward(
     )
 
 
-# ---------------------------------------------------------------------------------------------------------------------- GRU
+# ------------------------------------------------------------------------------------------------------------------ GRU
 
 
 def gru_forward(
@@ -211,7 +220,7 @@ def gru_forward(
     w_packed = _pack(w_hh, factor)
     b_packed = None if b_hh is None else b_hh * factor
     h_before, h_after = _states(T, h0, reverse)
-    hidden_n = np.empty((T if keep else 0, B, H), dtype=input.dtype)
+    hidden_n = memory.empty((T if keep else 0, B, H), input.dtype)
     recurrent = np.empty((B, 3 * H), dtype=input.dtype)
     hn = recurrent[:, 2 * H :]
     for t in time_order(T, reverse):
@@ -232,7 +241,7 @@ def gru_forward(
         np.subtract(before, n, out=h)
         h *= rz[:, H:]
         h += n
-    output = h_after.copy() if keep else h_after  # the residuals share no memory with a result
+    output = _copy(h_after) if keep else h_after  # the residuals share no memory with a result
     h_n = (h_after[0 if reverse else -1] if T else h0).copy()
     residuals = (input, h0, w_ih, w_hh, gates, hidden_n, h_before, reverse) if keep else None
     return (output, h_n), residuals
@@ -241,7 +250,7 @@ def gru_forward(
 def _gru_local(gates: Array, hidden_n: Array, h_before: Array) -> tuple[Array, Array]:
     """What d_h of a step multiplies into d_gates and into d_hidden, each (T, B, 3H), for all steps at once."""
     T, B, H = hidden_n.shape
-    local, local_hidden = np.empty_like(gates), np.empty_like(gates)
+    local, local_hidden = (memory.empty(gates.shape, gates.dtype) for _ in range(2))
 
     def fill(start: int, stop: int) -> None:
         for t in range(start, stop):
@@ -294,7 +303,7 @@ def gru_backward(
     )
 
 
-# ---------------------------------------------------------------------------------------------------------------------- RNN
+# ------------------------------------------------------------------------------------------------------------------ RNN
 
 
 def rnn_forward(
@@ -314,7 +323,7 @@ def rnn_forward(
             np.tanh(h, out=h)
         else:
             np.maximum(h, 0, out=h)
-    output = h_after.copy() if keep else h_after  # the residuals share no memory with a result
+    output = _copy(h_after) if keep else h_after  # the residuals share no memory with a result
     h_n = (h_after[0 if reverse else -1] if T else h0).copy()
     residuals = (input, h0, w_ih, w_hh, h_before, h_after, nonlinearity, reverse) if keep else None
     return (output, h_n), residuals

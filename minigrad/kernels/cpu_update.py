@@ -15,6 +15,7 @@ Array: TypeAlias = np.ndarray[Any, Any]
 
 BLOCK = 1 << 14  # elements: 64 KiB of float32, so that five arrays and the scratch lie in a second-level cache
 GRAIN = 1 << 16  # elements worth a thread of their own
+NORM_BLOCK = 1 << 12  # squares that are added in the array's own precision
 
 
 def _in_blocks(update: Callable[..., None], arrays: Sequence[Array | None]) -> None:
@@ -126,7 +127,8 @@ def _move_average(average: Array, toward: Array, keep: float) -> None:
 
 def adam_update(
     p: Array, g: Array, exp_avg: Array, exp_avg_sq: Array, max_exp_avg_sq: Array | None,
-    *, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float, decoupled: bool, step: int, maximize: bool,
+    *, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float, decoupled: bool, step: int,
+    maximize: bool,
 ) -> None:  # fmt: skip
     """Adam, AdamW and AMSGrad, in place."""
     step_size = lr / (1 - beta1**step)
@@ -158,7 +160,7 @@ def squared_norm(arrays: Sequence[Array]) -> Array:
     total = 0.0
     for array in arrays:
         rows = array.reshape(-1) if array.flags.c_contiguous else array
-        step = max(1, GRAIN // max(1, rows[:1].size))
+        step = max(1, NORM_BLOCK // max(1, rows[:1].size))
         for block in pool.blocks(0, rows.shape[0], step):
             part = rows[block].reshape(-1)  # a copy only of a block that is not contiguous
             total += float(np.dot(part, part))

@@ -26,7 +26,7 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(count: int) -> None:
-    """Let kernels use `count` threads, the caller's own among them. Matrix products keep to the threads of the BLAS library.
+    """Let kernels use `count` threads, the caller's own among them. Matrix products keep to the BLAS library's threads.
 
     Raises ValueError unless count is a positive int.
     """
@@ -43,7 +43,8 @@ def share(work: Work, count: int, grain: int) -> None:
     """
     pieces = max(1, min(_threads, count // max(1, grain)))
     if pieces == 1:
-        return work(0, count)
+        work(0, count)
+        return
     _ensure(pieces - 1)
     done: SimpleQueue[BaseException | None] = SimpleQueue()
     bounds = [count * k // pieces for k in range(pieces + 1)]
@@ -59,8 +60,9 @@ def share(work: Work, count: int, grain: int) -> None:
 
 
 def blocks(start: int, stop: int, size: int) -> Iterator[slice]:
-    """Slices of at most `size` that make up range(start, stop): what fits in the cache at a time."""
-    return (slice(at, min(at + size, stop)) for at in range(start, stop, max(1, size)))
+    """Slices of at most `size` (but at least 1) that make up range(start, stop): what fits in the cache at a time."""
+    size = max(1, size)
+    return (slice(at, min(at + size, stop)) for at in range(start, stop, size))
 
 
 def _ensure(count: int) -> None:
@@ -77,7 +79,7 @@ def _serve(jobs: "SimpleQueue[Job]") -> None:
         failure: BaseException | None = None
         try:
             context.run(work, start, stop)
-        except BaseException as error:  # noqa: BLE001 - carried to the thread that asked, which raises it
+        except BaseException as error:  # carried to the thread that asked, which raises it
             failure = error
         del context, work  # while waiting, keep nothing of the last job alive
         done.put(failure)

@@ -1,4 +1,4 @@
-"""Every kernel in its plain version: the text to read, the oracle of `cpu` and `cuda`, and what any other array type runs on."""
+"""Every kernel in its plain version: the text to read, the oracle of `cpu` and `cuda`, and for any other array type."""
 
 from minigrad.kernels.reference_loss import (
     cross_entropy_backward,

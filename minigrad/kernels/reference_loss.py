@@ -1,8 +1,8 @@
 """Softmax, cross-entropy, and cross-entropy with the output layer folded in, in plain array functions.
 
-Shapes: N rows, V classes, D features. `target` (N) holds class indices, range-checked by the caller: a kernel cannot look at
-them without waiting for the device. `weight` (V) or None are class weights, constants here. Rows whose target is
-`ignore_index` count nowhere and pass no gradient.
+Shapes: N rows, V classes, D features. `target` (N) holds class indices, range-checked by the caller: a kernel cannot
+look at them without waiting for the device. `weight` (V) or None are class weights, constants here. Rows whose target
+is `ignore_index` count nowhere and pass no gradient.
 
 With smoothing e, w the class weights and p the softmax of a row z, the loss of the row is (Szegedy et al. 2015)
     (1 - e) w[y] (-log p[y])  +  e / V sum_c w[c] (-log p[c])
@@ -44,7 +44,7 @@ def log_softmax_backward(g: Array, ans: Array, dim: int) -> Array:
 
 
 def row_weights(target: Array, weight: Array | None, ignore_index: int, dtype: object) -> tuple[Array, Array, Array]:
-    """For each row (N): does it count, a target that is safe to index with, and the class weight of its target (0 if ignored)."""
+    """For each row (N): does it count, a target safe to index with, and its target's class weight (0 if ignored)."""
     xp = namespace(target)
     counts = target != ignore_index
     safe = xp.where(counts, target, 0)
@@ -70,13 +70,15 @@ def _reciprocal(total: Array) -> Array:
 
 
 def gradient_scale(g: Array, row_weight: Array, reduction: str) -> Array:
-    """What each row's own gradient is multiplied by: (N) for "none", one number otherwise, shaped to broadcast over (N, V)."""
+    """What each row's own gradient is multiplied by: (N, 1) for "none", one number otherwise."""
     if reduction == "none":
         return g.reshape(-1, 1)
     return g if reduction == "sum" else g * _reciprocal(row_weight.sum())
 
 
-def _row_losses(logits: Array, target: Array, weight: Array | None, ignore_index: int, smoothing: float) -> tuple[Array, Array]:
+def _row_losses(
+    logits: Array, target: Array, weight: Array | None, ignore_index: int, smoothing: float
+) -> tuple[Array, Array]:
     """Each row's loss (N), and its class weight (N)."""
     xp = namespace(logits)
     counts, safe, row_weight = row_weights(target, weight, ignore_index, logits.dtype)
@@ -91,7 +93,7 @@ def _row_losses(logits: Array, target: Array, weight: Array | None, ignore_index
 def _row_gradients(
     logits: Array, target: Array, weight: Array | None, ignore_index: int, smoothing: float, scale: Array
 ) -> Array:
-    """The gradient of each row's own loss with respect to its logits (N, V), times scale: (a + sum b) p - a [c = y] - b[c]."""
+    """The gradient of each row's own loss in its logits (N, V), times scale: (a + sum b) p - a [c = y] - b[c]."""
     xp = namespace(logits)
     counts, safe, row_weight = row_weights(target, weight, ignore_index, logits.dtype)
     V = logits.shape[1]
@@ -123,9 +125,10 @@ def cross_entropy_backward(residuals: tuple, g: Array, needs: Needs) -> tuple[Ar
 
 
 def chunk_rows(rows: int, classes: int, limit: int) -> list[slice]:
-    """Slices over the rows, each of at most `limit` logits (and at least one row)."""
-    step = max(1, limit // max(1, classes))
-    return [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
+    """Slices over the rows, of about the same length, each of at most `limit` logits (but at least one row)."""
+    most = max(1, limit // max(1, classes))
+    step = -(-rows // max(1, -(-rows // most)))
+    return [slice(start, min(start + step, rows)) for start in range(0, rows, max(1, step))]
 
 
 def linear_cross_entropy_forward(
@@ -161,7 +164,7 @@ def linear_cross_entropy_backward(
     scale = gradient_scale(g, row_weight, reduction)
     d_input = xp.empty_like(input) if needs[0] else None
     d_weight = xp.zeros_like(linear_weight) if needs[1] else None
-    d_bias = xp.zeros_like(linear_bias) if needs[2] else None
+    d_bias = xp.zeros_like(linear_bias) if needs[2] and linear_bias is not None else None
     for rows in chunk_rows(input.shape[0], linear_weight.shape[0], CHUNK):
         logits = _logits(input[rows], linear_weight, linear_bias)
         row_scale = scale[rows] if reduction == "none" else scale

@@ -4,11 +4,12 @@ Shapes: T steps, B sequences, I input features, H hidden features, K gates (1 fo
     input (T, B, I)   h0, c0 (B, H)   w_ih (K*H, I)   w_hh (K*H, H)   b_ih, b_hh (K*H) or None
     output (T, B, H)  h_n, c_n (B, H)
 
-With `reverse` time runs from T-1 to 0, and output[t] still belongs to input[t]. Every forward gives `(results), residuals`;
-residuals is None unless `keep`. They hold the forward's arguments themselves and never its results, so writing into a result
-is safe and writing into an argument before backward is the caller's to notice. A backward reads them only: it can run again.
-In a backward a gradient flowing in may be None (that result was not used); `needs` and the gradients that come out are in the
-order of the forward's array arguments, and what is not needed is None and costs nothing.
+With `reverse` time runs from T-1 to 0, and output[t] still belongs to input[t]. Every forward gives `(results),
+residuals`; residuals is None unless `keep`. They hold the forward's arguments themselves and never its results, so
+writing into a result is safe, and writing into an argument before backward is the caller's to notice. A backward reads
+them only: it can run again. In a backward a gradient flowing in may be None (that result was not used); `needs` and the
+gradients that come out are in the order of the forward's array arguments, and what is not needed is None and costs
+nothing.
 """
 
 from minigrad.backend import namespace
@@ -20,10 +21,10 @@ def sigmoid(x: Array) -> Array:
     return 0.5 * namespace(x).tanh(0.5 * x) + 0.5
 
 
-def _project(input: Array, weight: Array, *biases: Array | None) -> Array:
+def project(input: Array, weight: Array, *biases: Array | None) -> Array:
     """All the time steps through the input weights in one matrix product: (T, B, I) -> (T, B, K*H)."""
-    T, B, I = input.shape
-    projected = namespace(input).matmul(input.reshape(T * B, I), weight.T).reshape(T, B, weight.shape[0])
+    T, B, features = input.shape
+    projected = namespace(input).matmul(input.reshape(T * B, features), weight.T).reshape(T, B, weight.shape[0])
     for bias in biases:
         if bias is not None:
             projected = projected + bias
@@ -36,31 +37,31 @@ def _gates(array: Array, count: int) -> list[Array]:
     return [array[..., k * H : (k + 1) * H] for k in range(count)]
 
 
-def _previous(output: Array, h0: Array, reverse: bool) -> Array:
+def previous(output: Array, h0: Array, reverse: bool) -> Array:
     """The hidden state each step started from, (T, B, H): the output shifted by one step, with h0 at the start."""
     first = h0.reshape((1, *h0.shape))
     parts = [output[1:], first] if reverse else [first, output[:-1]]
     return namespace(output).concatenate(parts)[: output.shape[0]]
 
 
-def _start(g_state: Array | None, like: Array) -> Array:
+def start(g_state: Array | None, like: Array) -> Array:
     """The gradient of the last state, zeros where that state was not used."""
     return namespace(like).zeros_like(like) if g_state is None else g_state
 
 
-def _weight_gradient(d_gates: Array, source: Array) -> Array:
+def weight_gradient(d_gates: Array, source: Array) -> Array:
     """sum over t, b of d_gates[t, b] (outer) source[t, b], as one matrix product: (K*H, I or H)."""
     T, B, width = d_gates.shape
     return namespace(source).matmul(d_gates.reshape(T * B, width).T, source.reshape(T * B, source.shape[2]))
 
 
-def _input_gradient(d_gates: Array, weight: Array) -> Array:
+def input_gradient(d_gates: Array, weight: Array) -> Array:
     """The gradient of the input, from the gates' through the input weights: (T, B, K*H) -> (T, B, I)."""
     T, B, width = d_gates.shape
     return namespace(d_gates).matmul(d_gates.reshape(T * B, width), weight).reshape(T, B, weight.shape[1])
 
 
-# --------------------------------------------------------------------------------------------------------------------- LSTM
+# ----------------------------------------------------------------------------------------------------------------- LSTM
 
 
 def lstm_forward(
@@ -75,7 +76,7 @@ def lstm_forward(
     xp = namespace(input)
     T, B, _ = input.shape
     H = h0.shape[1]
-    gates = _project(input, w_ih, b_ih, b_hh)  # T, B, 4H: first before, then after the nonlinearity
+    gates = project(input, w_ih, b_ih, b_hh)  # T, B, 4H: first before, then after the nonlinearity
     output = xp.empty((T, B, H), dtype=input.dtype)
     cells = xp.empty((T, B, H), dtype=input.dtype)
     h, c = h0, c0
@@ -96,9 +97,9 @@ def lstm_backward(
     """The gradients of (input, h0, c0, w_ih, w_hh, b_ih, b_hh)."""
     input, h0, c0, w_ih, w_hh, gates, cells, output, reverse = residuals
     xp = namespace(input)
-    before = _previous(cells, c0, reverse)
+    before = previous(cells, c0, reverse)
     d_gates = xp.empty_like(gates)
-    d_h, d_c = _start(g_h_n, h0), _start(g_c_n, c0)
+    d_h, d_c = start(g_h_n, h0), start(g_c_n, c0)
     for t in time_order(input.shape[0], not reverse):
         if g_output is not None:
             d_h = d_h + g_output[t]
@@ -112,32 +113,33 @@ def lstm_backward(
         d_c = d_c * f
     d_bias = d_gates.sum(axis=(0, 1))
     return (
-        _input_gradient(d_gates, w_ih) if needs[0] else None,
+        input_gradient(d_gates, w_ih) if needs[0] else None,
         d_h.copy() if needs[1] else None,
         d_c.copy() if needs[2] else None,
-        _weight_gradient(d_gates, input) if needs[3] else None,
-        _weight_gradient(d_gates, _previous(output, h0, reverse)) if needs[4] else None,
+        weight_gradient(d_gates, input) if needs[3] else None,
+        weight_gradient(d_gates, previous(output, h0, reverse)) if needs[4] else None,
         d_bias if needs[5] else None,
         d_bias.copy() if needs[6] else None,
     )
 
 
-# ---------------------------------------------------------------------------------------------------------------------- GRU
+# ------------------------------------------------------------------------------------------------------------------ GRU
 
 
 def gru_forward(
     input: Array, h0: Array, w_ih: Array, w_hh: Array, b_ih: Array | None, b_hh: Array | None,
     *, reverse: bool, keep: bool,
 ) -> tuple[tuple[Array, Array], tuple | None]:  # fmt: skip
-    """Gated recurrent unit (Cho et al. 2014), with the reset gate after the matrix product, as cuDNN and PyTorch have it.
+    """Gated recurrent unit (Cho et al. 2014), the reset gate after the matrix product, as cuDNN and PyTorch have it.
 
-    r, z = sigmoid(...) of W_ih x + b_ih + W_hh h + b_hh;   n = tanh(W_in x + b_in + r (W_hn h + b_hn));   h = n + z (h - n)
+    r, z = sigmoid(...) of W_ih x + b_ih + W_hh h + b_hh
+    n = tanh(W_in x + b_in + r (W_hn h + b_hn));   h = n + z (h - n)
     The gates lie in the weights in the order r, z, n. Gives (output, h_n), residuals.
     """
     xp = namespace(input)
     T, B, _ = input.shape
     H = h0.shape[1]
-    gates = _project(input, w_ih, b_ih)  # T, B, 3H: first before, then after the nonlinearity
+    gates = project(input, w_ih, b_ih)  # T, B, 3H: first before, then after the nonlinearity
     output = xp.empty((T, B, H), dtype=input.dtype)
     hidden_n = xp.empty((T, B, H), dtype=input.dtype)  # W_hn h + b_hn, what the reset gate scales
     h = h0
@@ -161,10 +163,10 @@ def gru_backward(
     """The gradients of (input, h0, w_ih, w_hh, b_ih, b_hh)."""
     input, h0, w_ih, w_hh, gates, hidden_n, output, reverse = residuals
     xp = namespace(input)
-    before = _previous(output, h0, reverse)
+    before = previous(output, h0, reverse)
     d_gates = xp.empty_like(gates)  # the gradient of W_ih x + b_ih
     d_hidden = xp.empty_like(gates)  # and of W_hh h + b_hh: the same but for n, which passed the reset gate
-    d_h = _start(g_h_n, h0)
+    d_h = start(g_h_n, h0)
     for t in time_order(input.shape[0], not reverse):
         if g_output is not None:
             d_h = d_h + g_output[t]
@@ -176,16 +178,16 @@ def gru_backward(
         d_hidden[t] = xp.concatenate([through_r, through_z, through_n * r], axis=1)
         d_h = d_h * z + xp.matmul(d_hidden[t], w_hh)
     return (
-        _input_gradient(d_gates, w_ih) if needs[0] else None,
+        input_gradient(d_gates, w_ih) if needs[0] else None,
         d_h.copy() if needs[1] else None,
-        _weight_gradient(d_gates, input) if needs[2] else None,
-        _weight_gradient(d_hidden, before) if needs[3] else None,
+        weight_gradient(d_gates, input) if needs[2] else None,
+        weight_gradient(d_hidden, before) if needs[3] else None,
         d_gates.sum(axis=(0, 1)) if needs[4] else None,
         d_hidden.sum(axis=(0, 1)) if needs[5] else None,
     )
 
 
-# ---------------------------------------------------------------------------------------------------------------------- RNN
+# ------------------------------------------------------------------------------------------------------------------ RNN
 
 
 def rnn_forward(
@@ -198,7 +200,7 @@ def rnn_forward(
     """
     xp = namespace(input)
     T, B, _ = input.shape
-    projected = _project(input, w_ih, b_ih, b_hh)
+    projected = project(input, w_ih, b_ih, b_hh)
     output = xp.empty((T, B, h0.shape[1]), dtype=input.dtype)
     h = h0
     for t in time_order(T, reverse):
@@ -217,7 +219,7 @@ def rnn_backward(
     xp = namespace(input)
     slope = 1 - output * output if nonlinearity == "tanh" else (output > 0).astype(output.dtype)
     d_gates = xp.empty_like(output)
-    d_h = _start(g_h_n, h0)
+    d_h = start(g_h_n, h0)
     for t in time_order(input.shape[0], not reverse):
         if g_output is not None:
             d_h = d_h + g_output[t]
@@ -225,10 +227,10 @@ def rnn_backward(
         d_h = xp.matmul(d_gates[t], w_hh)
     d_bias = d_gates.sum(axis=(0, 1))
     return (
-        _input_gradient(d_gates, w_ih) if needs[0] else None,
+        input_gradient(d_gates, w_ih) if needs[0] else None,
         d_h.copy() if needs[1] else None,
-        _weight_gradient(d_gates, input) if needs[2] else None,
-        _weight_gradient(d_gates, _previous(output, h0, reverse)) if needs[3] else None,
+        weight_gradient(d_gates, input) if needs[2] else None,
+        weight_gradient(d_gates, previous(output, h0, reverse)) if needs[3] else None,
         d_bias if needs[4] else None,
         d_bias.copy() if needs[5] else None,
     )

@@ -1,6 +1,7 @@
 """Optimizer steps, gradient norms and sparse rows, in plain array functions.
 
-An update writes one parameter `p` and its state arrays in place and leaves its gradient `g` as it is. All have p's shape.
+An update writes one parameter `p` and its state arrays in place and leaves its gradient `g` as it is. All have p's
+shape.
 The numbers are torch.optim's, in the order in which it rounds.
 """
 
@@ -21,7 +22,7 @@ def sgd_update(
     p: Array, g: Array, buf: Array | None,
     *, lr: float, momentum: float, dampening: float, weight_decay: float, nesterov: bool, maximize: bool, first: bool,
 ) -> None:  # fmt: skip
-    """Stochastic gradient descent with momentum in `buf` (None without). On the `first` step the gradient becomes the buffer."""
+    """Stochastic gradient descent, momentum in `buf` or None. On the `first` step the gradient becomes the buffer."""
     g = _descent(p, g, weight_decay, maximize)
     if buf is not None:
         buf[...] = g if first else momentum * buf + (1 - dampening) * g
@@ -59,9 +60,11 @@ def rmsprop_update(
 
 def adam_update(
     p: Array, g: Array, exp_avg: Array, exp_avg_sq: Array, max_exp_avg_sq: Array | None,
-    *, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float, decoupled: bool, step: int, maximize: bool,
+    *, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float, decoupled: bool, step: int,
+    maximize: bool,
 ) -> None:  # fmt: skip
-    """Adam (Kingma & Ba 2015); AdamW (Loshchilov & Hutter 2019) when `decoupled`; AMSGrad (Reddi et al. 2018) with a maximum.
+    """Adam (Kingma & Ba 2015); AdamW (Loshchilov & Hutter 2019) when `decoupled`; AMSGrad (Reddi et al. 2018) where
+    there is a `max_exp_avg_sq`.
 
     `step` counts from 1 and sets the bias corrections.
     """

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
 from minigrad.core.tensor import Tensor
-from minigrad.nn.module import Module
+from minigrad.nn.module import Module, indented
 from minigrad.nn.parameter import Parameter
 
 
@@ -43,8 +44,11 @@ class _Row(Module):
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
-            return type(self)(*self._members()[index]) if isinstance(self, Sequential) else type(self)(self._members()[index])
+            return self._part(index)
         return self.__dict__[self._name_at(index)]
+
+    def _part(self, index: slice) -> Self:
+        return type(self)(self._members()[index])
 
     def __setitem__(self, index: int, module: Module) -> None:
         self.register_module(self._name_at(index), module)
@@ -93,6 +97,9 @@ class Sequential(_Row):
         else:
             self.extend(modules)
 
+    def _part(self, index: slice) -> Self:
+        return type(self)({name: self.__dict__[name] for name in list(self._module_names)[index]})
+
     def forward(self, input: Any) -> Any:
         """The modules one after the other."""
         attributes = self.__dict__
@@ -107,6 +114,16 @@ class ModuleList(_Row):
     def __init__(self, modules: Iterable[Module] | None = None) -> None:
         super().__init__()
         self.extend(() if modules is None else modules)
+
+    def _described_children(self) -> list[str]:
+        """Modules that look alike share a line: `(0-5): 6 x Linear(...)`."""
+        lines, start = [], 0
+        for text, alike in itertools.groupby(map(repr, self._members())):
+            count = len(list(alike))
+            numbers, times = (f"{start}", "") if count == 1 else (f"{start}-{start + count - 1}", f"{count} x ")
+            lines.append(f"({numbers}): {times}{indented(text)}")
+            start += count
+        return lines
 
 
 class ModuleDict(Module):
@@ -198,12 +215,11 @@ class ParameterList(Module):
             self.append(value)
         return self
 
-    def __repr__(self) -> str:
-        lines = [
-            f"\n    ({number}): Parameter containing: [{parameter.dtype} of size {'x'.join(map(str, parameter.shape))}]"
+    def _described_children(self) -> list[str]:
+        return [
+            f"({number}): Parameter containing: [{parameter.dtype} of size {'x'.join(map(str, parameter.shape))}]"
             for number, parameter in enumerate(self)
         ]
-        return f"{type(self).__name__}({''.join(lines)}\n)" if lines else f"{type(self).__name__}()"
 
 
 def _as_parameter(value: Any) -> Parameter:

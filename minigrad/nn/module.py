@@ -3,7 +3,7 @@
 A module is an ordinary object whose attributes are ordinary attributes. What makes it a module is that it remembers
 which of them are parameters, buffers and submodules: three tables of *names*, filled by assignment. The values stay in
 the instance's `__dict__`, so `self.weight` costs what any attribute costs, and every traversal (`parameters()`,
-`state_dict()`, `to()`) reads the tables, parameters first, then buffers, then the submodules in the order of assignment.
+`state_dict()`, `to()`) reads the tables: parameters first, then buffers, then submodules, in order of assignment.
 """
 
 from __future__ import annotations
@@ -16,15 +16,8 @@ import numpy as np
 from minigrad.core.engine import RemovableHandle, Rows
 from minigrad.core.tensor import Tensor
 from minigrad.nn import state
+from minigrad.nn.hooks import Hook, Hooks
 from minigrad.nn.parameter import Parameter, clear_gradients
-
-class _Hooks:
-    """The hooks of one module; a module without any has no such object, and is called the shorter way."""
-
-    def __init__(self) -> None:
-        self.before: dict[int, Any] = {}
-        self.after: dict[int, Any] = {}
-        self.with_kwargs: set[int] = set()
 
 
 class Module:
@@ -42,7 +35,7 @@ class Module:
     """
 
     training: bool = True
-    _hooks: _Hooks | None = None
+    _hooks: Hooks | None = None
     # Names in the order of registration; dictionaries because a set has no order.
     _parameter_names: dict[str, None]
     _buffer_names: dict[str, bool]  # whether the buffer belongs to the state dict
@@ -62,7 +55,7 @@ class Module:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._hooks is None:
             return self.forward(*args, **kwargs)
-        return self._call_with_hooks(self._hooks, args, kwargs)
+        return self._hooks.call(self, args, kwargs)
 
     # ---- attributes -------------------------------------------------------------------------------------------------
 
@@ -93,18 +86,20 @@ class Module:
         given, owner = type(value).__name__, type(self).__name__
         if name in self._parameter_names:
             raise TypeError(
-                f"{owner}.{name} is a parameter, and a {given} cannot take its place: assign nn.Parameter(...) or None, "
-                f"or write into it under no_grad() with .copy_()"
+                f"{owner}.{name} is a parameter, and a {given} cannot take its place: assign nn.Parameter(...) or "
+                f"None, or write into it under no_grad() with .copy_()"
             )
         if name in self._module_names:
-            raise TypeError(f"{owner}.{name} is a submodule, and a {given} cannot take its place: assign a Module or None")
+            raise TypeError(
+                f"{owner}.{name} is a submodule, and a {given} cannot take its place: assign a Module or None"
+            )
         if name in self._buffer_names and not isinstance(value, Tensor):
             raise TypeError(f"{owner}.{name} is a buffer, and a {given} cannot take its place: assign a Tensor or None")
 
     def __getattr__(self, name: str) -> Any:
         if name in ("_parameter_names", "_buffer_names", "_module_names"):
             raise AttributeError(
-                f"{type(self).__name__} is used before Module.__init__() ran: begin its __init__ with super().__init__()"
+                f"{type(self).__name__} is used before Module.__init__() ran: begin __init__ with super().__init__()"
             )
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 
@@ -128,7 +123,7 @@ class Module:
         if param is not None and not isinstance(param, Parameter):
             raise TypeError(f"the parameter {name!r} must be an nn.Parameter or None, got {type(param).__name__}")
         if param is not None and not param.is_leaf:
-            raise ValueError(f"the parameter {name!r} must be a leaf: it was computed from other tensors; .detach() it first")
+            raise ValueError(f"the parameter {name!r} was computed from other tensors: .detach() it first")
         self._parameter_names.setdefault(name)
         self.__dict__[name] = param
 
@@ -170,7 +165,7 @@ class Module:
     def named_modules(
         self, memo: set[Module] | None = None, prefix: str = "", remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Module]]:
-        """This module and all below it, with dotted names; one used in several places comes once, unless told otherwise."""
+        """This module and all below it, with dotted names; `remove_duplicate` is for one used in several places."""
         memo = set() if memo is None else memo
         if self in memo:
             return
@@ -320,7 +315,7 @@ class Module:
     def state_dict(
         self, *, destination: dict[str, Any] | None = None, prefix: str = "", keep_vars: bool = False
     ) -> dict[str, Any]:
-        """All parameters and persistent buffers by dotted name, sharing memory with the module; `minigrad.save` takes it.
+        """All parameters and persistent buffers by dotted name, in the memory of the module; `minigrad.save` takes it.
 
         Args:
             destination: a dictionary to add to, instead of a new one.
@@ -358,51 +353,27 @@ class Module:
     # ---- hooks ------------------------------------------------------------------------------------------------------
 
     def register_forward_pre_hook(
-        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+        self, hook: Hook, *, prepend: bool = False, with_kwargs: bool = False
     ) -> RemovableHandle:
-        """Call `hook(module, args)` before `forward()`; what it returns replaces the arguments.
+        """Call `hook(module, args)` before `forward()`; what it returns, if not None, replaces the arguments.
 
         With `with_kwargs` it is `hook(module, args, kwargs)` and returns `(args, kwargs)` or None.
         """
-        return self._add_hook("before", hook, prepend, with_kwargs)
+        hooks = self._own_hooks()
+        return hooks.add(hooks.before, hook, prepend, with_kwargs)
 
-    def register_forward_hook(
-        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
-    ) -> RemovableHandle:
+    def register_forward_hook(self, hook: Hook, *, prepend: bool = False, with_kwargs: bool = False) -> RemovableHandle:
         """Call `hook(module, args, output)` after `forward()`; what it returns, if not None, replaces the output.
 
         With `with_kwargs` it is `hook(module, args, kwargs, output)`.
         """
-        return self._add_hook("after", hook, prepend, with_kwargs)
+        hooks = self._own_hooks()
+        return hooks.add(hooks.after, hook, prepend, with_kwargs)
 
-    def _add_hook(self, when: str, hook: Callable[..., Any], prepend: bool, with_kwargs: bool) -> RemovableHandle:
-        self._check_initialised("a hook")
+    def _own_hooks(self) -> Hooks:
         if self._hooks is None:
-            self._hooks = _Hooks()
-        hooks: dict[int, Any] = getattr(self._hooks, when)
-        handle = RemovableHandle(hooks)
-        others = dict(hooks) if prepend else {}
-        if prepend:
-            hooks.clear()
-        hooks[handle.id] = hook
-        hooks.update(others)
-        if with_kwargs:
-            self._hooks.with_kwargs.add(handle.id)
-        return handle
-
-    def _call_with_hooks(self, hooks: _Hooks, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        for number, hook in list(hooks.before.items()):
-            if number in hooks.with_kwargs:
-                args, kwargs = hook(self, args, kwargs) or (args, kwargs)
-                continue
-            replaced = hook(self, args)
-            if replaced is not None:
-                args = replaced if isinstance(replaced, tuple) else (replaced,)
-        output = self.forward(*args, **kwargs)
-        for number, hook in list(hooks.after.items()):
-            changed = hook(self, args, kwargs, output) if number in hooks.with_kwargs else hook(self, args, output)
-            output = output if changed is None else changed
-        return output
+            self._hooks = Hooks()
+        return self._hooks
 
     # ---- shown ------------------------------------------------------------------------------------------------------
 
@@ -410,16 +381,22 @@ class Module:
         """What stands between the parentheses of the repr, before the submodules."""
         return ""
 
+    def _described_children(self) -> list[str]:
+        return [f"({name}): " + indented(repr(self.__dict__[name])) for name in self._module_names]
+
     def __repr__(self) -> str:
         extra = self.extra_repr()
         lines = extra.split("\n") if extra else []
-        children = [
-            f"({name}): " + repr(self.__dict__[name]).replace("\n", "\n  ") for name in self._module_names
-        ]
+        children = self._described_children()
         name = type(self).__name__
         if not children and len(lines) <= 1:
             return f"{name}({extra})"
         return "\n  ".join([f"{name}(", *lines, *children]) + "\n)"
+
+
+def indented(text: str) -> str:
+    """The lines after the first moved in, to stand inside a repr."""
+    return text.replace("\n", "\n  ")
 
 
 def _joined(prefix: str, name: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from minigrad.backend import DeviceLike, backend_for, on
+from minigrad.core.dtypes import get_default_dtype
 from minigrad.core.engine import Rows
 from minigrad.core.tensor import Tensor, wrap
 from minigrad.core.views import count_write
@@ -22,7 +24,7 @@ class Parameter(Tensor):
         data = Tensor([]) if data is None else data
         if not isinstance(data, Tensor):
             raise TypeError(
-                f"a Parameter is made of a Tensor, got {type(data).__name__}: make a tensor of it with minigrad.tensor()"
+                f"a Parameter is made of a Tensor, got {type(data).__name__}: make one with minigrad.tensor()"
             )
         parameter = wrap(data._array, cls)
         parameter._counter = data._counter  # the same memory, so the same count of writes
@@ -46,3 +48,10 @@ def clear_gradients(leaves: Iterable[Tensor], set_to_none: bool) -> None:
             leaf.grad.detach_()  # a gradient made under create_graph has a graph of its own
             leaf.grad._array[...] = 0
             count_write(leaf.grad)
+
+
+def empty_parameter(*shape: int, device: DeviceLike = None, dtype: Any = None) -> Parameter:
+    """A parameter whose values are still to be drawn."""
+    with on(device):
+        array = backend_for(device).namespace.empty(shape, dtype=get_default_dtype() if dtype is None else dtype)
+    return Parameter(wrap(array))

@@ -46,7 +46,7 @@ def _complaints_about_values(own: Mapping[str, Tensor], given: Mapping[str, Any]
             complaints.append(f'"{name}" must be a Tensor, the state_dict holds a {type(value).__name__}.')
         elif value.shape != tensor.shape:
             complaints.append(
-                f"size mismatch for {name}: the state_dict holds {tuple(value.shape)}, the model has {tuple(tensor.shape)}."
+                f"size mismatch for {name}: the state_dict has {tuple(value.shape)}, the model {tuple(tensor.shape)}."
             )
     return complaints
 

@@ -1,11 +1,36 @@
 """The differentiable functions. Each file holds forwards and rules side by side, and puts its methods on Tensor.
 
-Where a new one goes: `elementwise` (each element for itself), `reduction` (fewer elements come out), `shape` (the same
-elements, arranged otherwise), `indexing` (some elements, or writing to some), `sorting`, `linalg` (products), `softmax` (its
-family), `creation` (tensors from nothing), `conversion` (dtype and device), `fused` (hand-written pairs).
+Where a new one goes: `elementwise` (each element for itself), `arithmetic` (two numbers make one), `comparison` (and
+choosing by a condition), `special` (functions that array libraries lack), `reduction` (fewer elements come out),
+`extremum` (the largest, the middle one), `cumulative` (running sums), `shape` (the same elements, arranged otherwise),
+`indexing` (some elements, or writing to some), `sorting`, `linalg` (products), `einsum`, `softmax` (its family),
+`creation` (tensors from nothing), `drawing` (random ones), `filling` (writing all elements), `conversion` (dtype and
+device), `fused` (hand-written pairs).
 """
 
-from minigrad.ops import conversion, creation, elementwise, indexing, linalg, reduction, shape, softmax, sorting
+from minigrad.ops import (
+    arithmetic,
+    comparison,
+    conversion,
+    creation,
+    cumulative,
+    drawing,
+    einsum,
+    elementwise,
+    extremum,
+    filling,
+    fused,
+    indexing,
+    linalg,
+    reduction,
+    shape,
+    softmax,
+    sorting,
+    special,
+)
 from minigrad.ops.method import TOP_LEVEL
 
-__all__ = ["TOP_LEVEL", "conversion", "creation", "elementwise", "indexing", "linalg", "reduction", "shape", "softmax", "sorting"]
+__all__ = [
+    "TOP_LEVEL", "arithmetic", "comparison", "conversion", "creation", "cumulative", "drawing", "einsum", "elementwise",
+    "extremum", "filling", "fused", "indexing", "linalg", "reduction", "shape", "softmax", "sorting", "special",
+]  # fmt: skip

@@ -43,7 +43,9 @@ clone.vjp(input=lambda g: g)
 
 
 @method(only=True)
-def to(input: Tensor, *wanted: Any, dtype: Any = None, device: DeviceLike = None, copy: bool = False, **_: Any) -> Tensor:
+def to(
+    input: Tensor, *wanted: Any, dtype: Any = None, device: DeviceLike = None, copy: bool = False, **_: Any
+) -> Tensor:
     """The tensor with another dtype, on another device, or both; itself where nothing changes.
 
     `x.to(minigrad.float64)`, `x.to("cuda")`, `x.to(other_tensor)`, `x.to("cuda", minigrad.float16)`.
@@ -68,6 +70,20 @@ def to(input: Tensor, *wanted: Any, dtype: Any = None, device: DeviceLike = None
     return clone(result) if copy and result is input else result
 
 
+# PyTorch's names for the types, as in `LongTensor` and `x.long()`.
+_BY_NAME = {
+    "Float": dtypes.float32,
+    "Double": dtypes.float64,
+    "Half": dtypes.float16,
+    "Long": dtypes.int64,
+    "Int": dtypes.int32,
+    "Short": dtypes.int16,
+    "Char": dtypes.int8,
+    "Byte": dtypes.uint8,
+    "Bool": dtypes.bool,
+}
+
+
 def _converter(name: str, dtype: Any) -> None:
     def convert(input: Tensor) -> Tensor:
         return to(input, dtype)
@@ -77,24 +93,19 @@ def _converter(name: str, dtype: Any) -> None:
     method(only=True)(convert)
 
 
-for _name, _dtype in {
-    "float": dtypes.float32, "double": dtypes.float64, "half": dtypes.float16, "long": dtypes.int64, "int": dtypes.int32,
-    "short": dtypes.int16, "char": dtypes.int8, "byte": dtypes.uint8, "bool": dtypes.bool,
-}.items():  # fmt: skip
-    _converter(_name, _dtype)
+for _name in ("float", "double", "half", "long", "int", "short", "char", "byte", "bool"):
+    _converter(_name, _BY_NAME[_name.capitalize()])
 
 
 @method(only=True)
 def type(input: Tensor, dtype: Any = None) -> Any:
     """The tensor as `dtype` (a dtype, or a name such as "minigrad.FloatTensor"); without one, that name."""
-    names = {"Float": "float32", "Double": "float64", "Half": "float16", "Long": "int64", "Int": "int32",
-             "Short": "int16", "Char": "int8", "Byte": "uint8", "Bool": "bool"}  # fmt: skip
     if dtype is None:
-        short = {value: key for key, value in names.items()}[str(input.dtype)]
+        short = next(name for name, known in _BY_NAME.items() if known == input.dtype)
         return f"minigrad.{'cuda.' if input.is_cuda else ''}{short}Tensor"
     if isinstance(dtype, str):
         short = dtype.rpartition(".")[2].removesuffix("Tensor")
-        dtype = names.get(short, dtype)
+        dtype = _BY_NAME.get(short, dtype)
     return to(input, np.dtype(dtype))
 
 

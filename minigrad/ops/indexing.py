@@ -11,11 +11,11 @@ import numpy as np
 
 from minigrad import backend
 from minigrad.backend import Array, namespace
-from minigrad.core import views
+from minigrad.core.inplace import check_writable, in_place, write
 from minigrad.core.modes import mode
 from minigrad.core.primitive import primitive
 from minigrad.core.tensor import Tensor, wrap
-from minigrad.ops import conversion, shape
+from minigrad.ops import shape
 from minigrad.ops.method import method
 
 # ---- x[i] -----------------------------------------------------------------------------------------------------------
@@ -94,9 +94,8 @@ def _normal(index: Any, tensor: Tensor) -> tuple[tuple[Any, ...], bool]:
             dim += array.ndim if array.dtype.kind == "b" else 1
     if dim > tensor.ndim:
         raise IndexError(f"too many indices: {dim} for a tensor of {tensor.ndim} dimensions")
-    if not arrays:
-        if not any(part is Ellipsis for part in result):
-            result.append(Ellipsis)  # so that NumPy gives a 0-d view where it would give a number
+    if not arrays and not any(part is Ellipsis for part in result):
+        result.append(Ellipsis)  # so that NumPy gives a 0-d view where it would give a number
     return tuple(result), arrays
 
 
@@ -164,14 +163,14 @@ def setitem(input: Tensor, index: Any, value: Any) -> None:
     parts, arrays = _normal(index, input)
     source = value if isinstance(value, Tensor) else wrap(_value_array(value, input))
     if arrays:
-        views.in_place(input, index_put, _Index(parts), source)
+        in_place(input, index_put, _Index(parts), source)
         return
     region = basic_index(input, index=parts)
     if region._view is None:  # an empty region has no memory to share
         _fit(source, region.shape)
         return
-    views.check_writable(region, "x[index] = value")
-    views.write(region, _fit(source.to(input.dtype), region.shape), "x[index] = value")
+    check_writable(region, "x[index] = value")
+    write(region, _fit(source.to(input.dtype), region.shape), "x[index] = value")
 
 
 class _Index(tuple[Any, ...]):
@@ -250,7 +249,9 @@ def _row_index(input: Tensor, dim: int, index: Any, name: str) -> tuple[int, tup
     at = shape._dim(dim, input.ndim, name)
     if isinstance(index, Tensor) and index.ndim > 1:
         raise IndexError(f"{name}: the index must have at most 1 dimension, this one has {index.ndim}: use gather()")
-    parts, _ = _normal((slice(None),) * at + (index if not isinstance(index, Tensor) or index.ndim else index.reshape(1),), input)
+    parts, _ = _normal(
+        (slice(None),) * at + (index if not isinstance(index, Tensor) or index.ndim else index.reshape(1),), input
+    )
     return at, parts
 
 
@@ -339,9 +340,13 @@ scatter_sum.vjp(src=lambda g, index, dim: gathered(g, index, dim=dim))
 def _checked(index: Tensor, input: Tensor, dim: int, name: str) -> int:
     at = shape._dim(dim, input.ndim, name)
     if not isinstance(index, Tensor) or index.dtype.kind not in "iu":
-        raise TypeError(f"{name}: the index must be a tensor of integers, got {getattr(index, 'dtype', type(index).__name__)}")
+        raise TypeError(
+            f"{name}: the index must be a tensor of integers, got {getattr(index, 'dtype', type(index).__name__)}"
+        )
     if max(index.ndim, 1) != max(input.ndim, 1):
-        raise RuntimeError(f"{name}: the index has {index.ndim} dimensions, the tensor {input.ndim}: they must be equal")
+        raise RuntimeError(
+            f"{name}: the index has {index.ndim} dimensions, the tensor {input.ndim}: they must be equal"
+        )
     size = input.shape[at] if input.ndim else 1
     places = index._array
     if isinstance(places, np.ndarray) and places.size and (places.min() < 0 or places.max() >= size):
@@ -361,7 +366,9 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
 def take_along_dim(input: Tensor, indices: Tensor, dim: int) -> Tensor:
     """As `gather`, with the index stretched to the tensor's other sizes."""
     at = shape._dim(dim, input.ndim, "take_along_dim")
-    sizes = [own if place == at else size for place, (own, size) in enumerate(zip(indices.shape, input.shape, strict=True))]
+    sizes = [
+        own if place == at else size for place, (own, size) in enumerate(zip(indices.shape, input.shape, strict=True))
+    ]
     return gather(input, at, shape.expand_sizes(indices, sizes))
 
 
@@ -386,7 +393,9 @@ def _source(src: Any, index: Tensor, input: Tensor) -> Tensor:
 
 
 @method(inplace=True)
-def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Tensor:
+def scatter(
+    input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: str | None = None
+) -> Tensor:
     """`input` with elements along `dim` replaced at the places in `index` by those of `src`, or by one number."""
     if reduce is not None:
         raise RuntimeError(f"scatter: reduce={reduce!r} is not offered: use scatter_add for sums")
@@ -426,6 +435,3 @@ def nonzero(input: Tensor, as_tuple: bool = False) -> Any:
 def argwhere(input: Tensor) -> Tensor:
     """The places of the elements that are not zero, (count, ndim)."""
     return nonzero(input)
-
-
-

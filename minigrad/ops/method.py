@@ -7,16 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 from minigrad.core.tensor import Tensor
-from minigrad.core.views import in_place
+from minigrad.core.inplace import in_place
 
 TOP_LEVEL: dict[str, Any] = {}  # what `minigrad.NAME` offers, in the order it is defined
 
 
-def function(*names: str) -> Callable[[Any], Any]:
-    """Offer the function as `minigrad.its_name`, and under other names PyTorch has for it."""
+def function(*names: str, called: str = "") -> Callable[[Any], Any]:
+    """Offer the function as `minigrad.its_name` (or `called`), and under other names PyTorch has for it."""
 
     def offer(op: Any) -> Any:
-        for name in (op.__name__.rstrip("_"), *names):
+        for name in (called or op.__name__.rstrip("_"), *names):
             TOP_LEVEL[name] = op
         return op
 

@@ -126,7 +126,7 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
 def expand(input: Array, shape: tuple[int, ...]) -> Array:
     """The elements repeated along dimensions of size 1 (and new leading ones) without using memory; -1 keeps a size."""
     kept = (1,) * (len(shape) - input.ndim) + tuple(input.shape)
-    return namespace(input).broadcast_to(input, tuple([old if new == -1 else new for new, old in zip(shape, kept)]))  # noqa: B905
+    return namespace(input).broadcast_to(input, tuple([old if new == -1 else new for new, old in zip(shape, kept)]))
 
 
 expand.vjp(input=lambda g: g)  # the engine sums a gradient back to its input's shape
@@ -137,7 +137,9 @@ def expand_sizes(input: Tensor, *sizes: Any) -> Tensor:
     """The elements repeated along dimensions of size 1 and new leading ones, on the same memory; -1 keeps a size."""
     wanted = _sizes(sizes)
     padded = (1,) * (len(wanted) - input.ndim) + tuple(input.shape)
-    if len(wanted) < input.ndim or any(new not in (-1, old) and old != 1 for new, old in zip(wanted, padded, strict=True)):
+    if len(wanted) < input.ndim or any(
+        new not in (-1, old) and old != 1 for new, old in zip(wanted, padded, strict=True)
+    ):
         raise RuntimeError(
             f"expand: shape {tuple(input.shape)} does not stretch to {wanted}: only dimensions of size 1 stretch"
         )
@@ -222,7 +224,10 @@ Tensor.mT = property(lambda self: transpose(self, -2, -1))  # type: ignore[attr-
 def movedim(input: Tensor, source: Dims, destination: Dims) -> Tensor:
     """Dimensions moved to other places; the rest keep their order."""
     sources = [_dim(dim, input.ndim, "movedim") for dim in ([source] if isinstance(source, int) else source or [])]
-    targets = [_dim(dim, input.ndim, "movedim") for dim in ([destination] if isinstance(destination, int) else destination or [])]
+    targets = [
+        _dim(dim, input.ndim, "movedim")
+        for dim in ([destination] if isinstance(destination, int) else destination or [])
+    ]
     if len(sources) != len(targets):
         raise RuntimeError(f"movedim: {len(sources)} dimensions cannot move to {len(targets)} places")
     rest = iter([dim for dim in range(input.ndim) if dim not in sources])
@@ -311,7 +316,9 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     _check_sequence(tensors, "stack")
     shapes = {tuple(tensor.shape) for tensor in tensors}
     if len(shapes) > 1:
-        raise RuntimeError(f"stack: the tensors must have one shape, these have {' and '.join(map(str, sorted(shapes)))}")
+        raise RuntimeError(
+            f"stack: the tensors must have one shape, these have {' and '.join(map(str, sorted(shapes)))}"
+        )
     at = _dim(dim, tensors[0].ndim + 1, "stack")
     return concatenated(*[unsqueeze(tensor, at) for tensor in tensors], dim=at)
 

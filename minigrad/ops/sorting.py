@@ -18,7 +18,7 @@ Sorted = namedtuple("Sorted", ["values", "indices"])
 
 @primitive(outputs=("values", "indices"))
 def sorted_along(input: Array, *, dim: int, descending: bool) -> Any:
-    """The elements in order along `dim`, and where they were. Equal elements keep their order; NaN counts as largest."""
+    """The elements in order along `dim`, and where they were. Stable; NaN counts as largest."""
     xp = namespace(input)
     if not input.ndim:
         return input.copy(), xp.zeros((), np.int64)
@@ -30,7 +30,9 @@ def sorted_along(input: Array, *, dim: int, descending: bool) -> Any:
 
 
 sorted_along.vjp(
-    input=lambda g_values, indices, input_shape, dim: indexing.scatter_sum(g_values, indices, shape=input_shape, dim=dim)
+    input=lambda g_values, indices, input_shape, dim: indexing.scatter_sum(
+        g_values, indices, shape=input_shape, dim=dim
+    )
 )
 
 

@@ -11,18 +11,23 @@ import inspect
 from collections.abc import Iterator
 from typing import Any
 
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
 # A parameter is told by its name: these are numbers, words or tuples of them, known on the host; those are arrays in a
 # tuple or a list; any other is one array or number.
-PLAIN = frozenset(
+PLAIN = _words(
     """
     N M UPLO axes axis axis1 axis2 assume_unique atol bias casting compute_uv copy ddof decimals destination dimensions
     dtype endpoint equal_nan full_matrices invert indices_or_sections k keepdims kind kth kwargs max_work
     method minlength mode n nan neginf newshape num offset optimize ord order overwrite_input pad_width period posinf
     rcond repeats reps return_counts return_index return_inverse returned retstep rowvar rtol shape shapes
     shift side source start step stop strides subok tol window_shape
-    """.split()
+    """
 )
-SEQUENCES = frozenset("args arys choicelist condlist keys operands tup xi".split())
+SEQUENCES = _words("args arys choicelist condlist keys operands tup xi")
 
 FUNCTIONS = """
 all(a, axis, out, keepdims)                    any(a, axis, out, keepdims)
@@ -100,7 +105,6 @@ slogdet(a)                                     solve(a, b)
 lstsq(a, b, rcond)                             cholesky(a)
 qr(a, mode)                                    svd(a, full_matrices, compute_uv)
 eigh(a, UPLO)                                  eigvalsh(a, UPLO)
-matrix_power(a, n)                             matrix_rank(a, tol)
 """
 
 # These answer on the host, about shapes, dtypes and memory.
@@ -139,25 +143,25 @@ conjugate()                                    clip(min, max, out)
 """
 
 # Their results have a shape that hangs on values, or they read a value on their way.
-WAITING = frozenset("nonzero flatnonzero argwhere extract compress unique bincount lstsq".split())
+WAITING = _words("nonzero flatnonzero argwhere extract compress unique bincount lstsq")
 
-UFUNCS = """
+UFUNCS = _words("""
 abs absolute add arccos arccosh arcsin arcsinh arctan arctan2 arctanh bitwise_and bitwise_or bitwise_xor cbrt ceil
 conj conjugate copysign cos cosh deg2rad degrees divide divmod equal exp exp2 expm1 fabs float_power floor
 floor_divide fmax fmin fmod frexp gcd greater greater_equal heaviside hypot invert isfinite isinf isnan lcm ldexp
 left_shift less less_equal log log10 log1p log2 logaddexp logaddexp2 logical_and logical_not logical_or logical_xor
 matmul maximum minimum mod modf multiply negative nextafter not_equal positive power rad2deg radians reciprocal
 remainder right_shift rint sign signbit sin sinh sqrt square subtract tan tanh true_divide trunc
-""".split()
+""")
 
 # ufunc.at, and the dtypes for which CUDA has the atomic operation.
 SCATTERS = {"add": "eiILQfdFD", "subtract": "eiILQfdFD", "maximum": "iILQfd", "minimum": "iILQfd"}
 
-VALUES = """
+VALUES = _words("""
 bool bool_ int8 int16 int32 int64 uint8 uint16 uint32 uint64 intp uintp float16 float32 float64 complex64 complex128
 dtype generic number integer signedinteger unsignedinteger inexact floating complexfloating finfo iinfo issubdtype
 can_cast promote_types inf nan pi e euler_gamma newaxis ndindex
-""".split()
+""")
 
 
 def listed(table: str) -> Iterator[tuple[str, inspect.Signature]]:

@@ -59,8 +59,7 @@ class StandinArray:
 
     __slots__ = ("__weakref__", "_base", "_host")
     __hash__ = None  # type: ignore[assignment]
-    __array_priority__ = 100
-    __array_ufunc__ = None  # NumPy's operators step back, so that ours can refuse
+    __array_priority__ = 100  # CuPy's; NumPy's operators step back for it, and ours can refuse
 
     def __init__(self, host: np.ndarray, base: StandinArray | None = None) -> None:
         if host.dtype.char not in _DTYPES:
@@ -91,7 +90,7 @@ class StandinArray:
     nbytes = property(lambda self: self._host.nbytes)
     base = property(lambda self: self._base)
     T = property(lambda self: self.transpose())
-    mT = property(lambda self: result(self._host.mT, [self]))
+    mT = property(lambda self: result(self._host.mT, [self]))  # noqa: N815, NumPy's name
     real = property(lambda self: result(self._host.real, [self]))
     imag = property(lambda self: result(self._host.imag, [self]))
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import from_host_like, namespace, to_host
+from minigrad.backend import from_host, namespace, to_host
 from minigrad.core import engine
 from minigrad.core.modes import enable_grad
 from minigrad.core.tensor import Tensor, wrap
@@ -257,7 +257,7 @@ def _differentiable(value: Any) -> bool:
 def _drawn_like(tensor: Tensor, rng: np.random.Generator) -> Tensor:
     """Numbers between 1/2 and 3/2 in size, none near zero, so that no mistake is multiplied away."""
     drawn = rng.uniform(0.5, 1.5, tensor.shape) * rng.choice([-1.0, 1.0], tensor.shape)
-    return wrap(from_host_like(drawn.astype(tensor.dtype), tensor._array))
+    return wrap(from_host(drawn.astype(tensor.dtype), tensor.device))
 
 
 def _dense(gradient: Any) -> Tensor:
@@ -268,7 +268,7 @@ def _dense(gradient: Any) -> Tensor:
 def _moved(tensor: Tensor, step: Host) -> Iterator[None]:
     """Inside, the tensor's values are its own plus `step`, in other memory: its own is never written."""
     array = tensor._array
-    tensor._array = array + namespace(array).asarray(step)
+    tensor._array = namespace(array).asarray(array + from_host(step, tensor.device))  # NumPy makes scalars of 0-d sums
     try:
         yield
     finally:

@@ -42,7 +42,7 @@ class RNNLM(nn.Module):
     ) -> None:
         super().__init__()
         if tied and embedding != hidden:
-            raise ValueError(f"tied weights need an embedding as wide as the hidden layer, not {embedding} and {hidden}")
+            raise ValueError(f"tied weights need embedding and hidden of one size, not {embedding} and {hidden}")
         self.embedding = nn.Embedding(vocabulary, embedding)
         self.dropout = nn.Dropout(dropout)
         between = dropout if layers > 1 else 0.0  # the one after the last layer is `self.dropout`
@@ -66,9 +66,7 @@ class RNNLM(nn.Module):
         features, state = self.features(input, state)
         return self.decoder(features), state
 
-    def loss(
-        self, input: Tensor, target: Tensor, state: State = None, reduction: str = "mean"
-    ) -> tuple[Tensor, State]:
+    def loss(self, input: Tensor, target: Tensor, state: State = None, reduction: str = "mean") -> tuple[Tensor, State]:
         """The cross-entropy (nats) of the words `target` (T, B) that follow `input` (T, B), and the state.
 
         The scores of all places are never held at once: at T * B * V they would be the largest array by far.

@@ -12,6 +12,7 @@ import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 from nlp.errors import NlpError
@@ -133,7 +134,7 @@ def split_text(text: str, shares: Sequence[float]) -> list[str]:
         done += share
         cuts.append(_nearest_line_end(text, round(done * len(text)), reach))
     cuts.append(len(text))
-    parts = [text[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
+    parts = [text[start:end] for start, end in pairwise(cuts)]
     if not all(parts):
         raise NlpError(
             f"a text of {len(text)} characters is too short to be split into {len(shares)} parts: give a longer one"

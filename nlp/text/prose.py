@@ -54,7 +54,7 @@ def _items(block: list[str]) -> Iterator[list[str]]:
             item = []
         if not item:
             margin = indent + (bullet.end() if bullet else 0)
-        item.append(stripped[bullet.end():] if bullet else stripped)
+        item.append(stripped[bullet.end() :] if bullet else stripped)
     if item:
         yield item
 
@@ -68,9 +68,11 @@ _MARKUP = [
     (re.compile(r'"([\w.]+(?:\(\))?)"'), r"\1"),  # Sphinx writes a literal as "name"
     (re.compile(r"(?<![\w*])(\*\*?)(\S(?:[^*]*\S)?)\1(?![\w*])"), r"\2"),  # *emphasis*
     (re.compile(r"(?<=\w)\(\)"), ""),  # print() is called print
-    (re.compile(r"\s*(?:\[\d+\]|\[#?\w+\]_)"), ""),  # footnote marks
+    (re.compile(r"\s*(?:\[#?\w+\]_|\[\d+\])"), ""),  # footnote marks
 ]
-_PLAIN = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "…": "...", "\u00a0": " "})
+_PLAIN = str.maketrans(
+    {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": "-", "\u2026": "..."}
+)  # typographic quotes, dashes and dots, as on a keyboard
 
 
 def _without_markup(text: str) -> str:
@@ -90,7 +92,7 @@ _SMALL_WORD = re.compile(
     r"\b(?:the|an?|is|are|was|be|been|it|its|this|that|of|to|in|for|on|with|by|as|and|or|not|if|when|you|can|will|from)\b",
     re.IGNORECASE,
 )
-_CODE_MARK = re.compile(r"[=<>{}\[\]|\\~^@#$%&*+`]|\.\w+\(|::|->|--|\.\.|(?<!\w)[:,.]|\w/\w*/")
+_CODE_MARK = re.compile(r"[=<>{}\[\]|\\~^@#$%&*+`]|''|\"\"|\.\w+\(|::|->|--|\.\.|(?<!\w)[:,.]|\w/\w*/")
 
 SHORTEST_SENTENCE = 4  # words
 PLAIN_WORDS = 0.8  # the least share of a sentence's words that are plain words or numbers
@@ -102,6 +104,7 @@ def _is_prose(sentence: str) -> bool:
     return (
         len(words) >= SHORTEST_SENTENCE
         and sentence.isprintable()
+        and not sentence.isupper()  # a licence's disclaimers
         and plain >= PLAIN_WORDS * len(words)
         and _WHOLE_SENTENCE.fullmatch(sentence) is not None
         and _SMALL_WORD.search(sentence) is not None
@@ -118,7 +121,7 @@ def paragraphs(text: str) -> Iterator[str]:
         items = list(_items(block))
         for item in items:
             paragraph = _without_markup(" ".join(item))
-            if len(items) == 1 and paragraph[-1:].isalpha():
+            if len(items) == 1 and not _indent(block[0]) and paragraph[-1:].isalpha():
                 paragraph += "."  # many a docstring leaves out its only full stop
             sentences = _SENTENCE_END.split(paragraph)
             prose = [sentence for sentence in sentences if _is_prose(sentence)]

@@ -1,0 +1,1 @@
+"""minigrad beside PyTorch: the same work, in one process, in turn. `python -m benchmarks`."""

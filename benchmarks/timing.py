@@ -1,0 +1,72 @@
+"""Timing two ways of doing the same work so that the answer can be trusted on a noisy machine.
+
+The two take turns, with a short pause before each so that one library's spinning threads are asleep when the other
+starts. What counts is the ratio of neighbours in time; its median is quoted, with the quartiles as the spread.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Work = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `compare` measured: seconds are medians for one repetition, `ratio` is ours over theirs."""
+
+    name: str
+    ours: float
+    theirs: float
+    ratio: float
+    low: float
+    high: float
+    rounds: int
+
+    def row(self) -> str:
+        """One line of the table."""
+        return (
+            f"{self.name:44s} {self.ours * 1e3:10.3f} {self.theirs * 1e3:10.3f} {self.ratio:8.2f}   "
+            f"{self.low:.2f}-{self.high:.2f}"
+        )
+
+
+HEADER = f"{'work':44s} {'ours ms':>10s} {'torch ms':>10s} {'ratio':>8s}   quartiles"
+
+
+def timed(work: Work, repeat: int) -> float:
+    """Seconds for one of `repeat` repetitions."""
+    start = time.perf_counter()
+    for _ in range(repeat):
+        work()
+    return (time.perf_counter() - start) / repeat
+
+
+def compare(
+    name: str, ours: Work, theirs: Work, *, rounds: int = 15, seconds: float = 0.3, pause: float = 0.05
+) -> Comparison:
+    """Time both in turn for `rounds` rounds of about `seconds` a side."""
+    repeat = max(1, int(seconds / max(timed(ours, 2), 1e-7)))
+    timed(theirs, 2)
+    pairs = []
+    for position in range(rounds):
+        sides = [(ours, 0), (theirs, 1)]
+        times = [0.0, 0.0]
+        for work, side in sides if position % 2 == 0 else reversed(sides):
+            time.sleep(pause)
+            times[side] = timed(work, repeat)
+        pairs.append(times)
+    ratios = sorted(a / b for a, b in pairs)
+    quartiles = statistics.quantiles(ratios, n=4)
+    return Comparison(
+        name,
+        statistics.median(a for a, _ in pairs),
+        statistics.median(b for _, b in pairs),
+        statistics.median(ratios),
+        quartiles[0],
+        quartiles[2],
+        rounds,
+    )

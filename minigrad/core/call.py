@@ -1,0 +1,373 @@
+"""Calling an op: unwrap the tensors, agree on a dtype, compute, record a node, wrap the result.
+
+`make_function` makes the function that users call. `apply` is the general way through it; ops of one or two tensors
+and no settings take a lean way of their own, on which every step counts.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minigrad.backend import Array, device_of, is_array, namespace
+from minigrad.core import dtypes, engine, views
+from minigrad.core.engine import Node, floating
+from minigrad.core.errors import (
+    AnomalyError,
+    describe,
+    describe_location,
+    forward_failed,
+    is_inside,
+    shapes_do_not_broadcast,
+    user_location,
+)
+from minigrad.core.modes import mode
+from minigrad.core.tensor import Tensor, VersionCounter, wrap
+
+if TYPE_CHECKING:
+    from minigrad.core.primitive import Op, RulePlan
+
+_new = object.__new__
+_birth = engine._birth
+_getframe = sys._getframe
+_NUMBERS = frozenset({bool, int, float, complex})
+
+
+def make_function(op: Op) -> Any:
+    """The function users call. Ops of one or two tensors and no settings take a lean way, on which every step counts:
+    it does what `_apply` does where there is nothing to promote, no view to refresh and no mode to serve."""
+    count, defaults, forward = len(op.inputs), op.settings, op.forward
+    plain = not op.variadic and not op.required
+    lean = plain and count in (1, 2) and not (op.settings or op.several or op.view)
+    floats_only = op.promote == "float"
+    plans = op.lean_plans
+
+    @functools.wraps(forward)
+    def function(*args: Any, **given: Any) -> Any:
+        if given or len(args) != count or not plain:
+            return apply(op, *op.bind(args, given))
+        if not lean or mode.special:
+            return apply(op, args, defaults)
+        edges: Any
+        layout: Any
+        try:
+            if count == 1:
+                (a,) = args
+                x = a._array
+                if a._view is not None or (floats_only and x.dtype.kind not in "fc"):
+                    return apply(op, args, defaults)
+                out = forward(x)
+                edge = a._edge
+                if edge is None:
+                    plan: Any = None
+                else:
+                    plan, edges, layout = plans[1], (edge,), (out, x)
+                    counter = other_counter = a._counter
+            else:
+                a, b = args
+                x = a._array
+                if type(b) is float or type(b) is int:
+                    if a._view is not None or x.dtype.kind != "f":
+                        return apply(op, args, defaults)
+                    y, second, other_counter = b, None, CONSTANT
+                else:
+                    y = b._array
+                    if (
+                        x.dtype is not y.dtype
+                        or type(x) is not type(y)
+                        or a._view is not None
+                        or b._view is not None
+                        or (floats_only and x.dtype.kind not in "fc")
+                    ):
+                        return apply(op, args, defaults)
+                    second, other_counter = b._edge, b._counter
+                out = forward(x, y)
+                edge = a._edge
+                layout, counter = (out, x, y), a._counter
+                if edge is None:
+                    if second is None:
+                        plan = None
+                    else:
+                        plan, edges = plans[2], (second,)
+                elif second is None:
+                    plan, edges = plans[1], (edge,)
+                else:
+                    plan, edges = plans[3], (edge, second)
+        except (AttributeError, ValueError, TypeError):
+            # Something that is no tensor, or a mistake: the general way handles the one and explains the other.
+            return apply(op, args, defaults)
+        if type(out) is not type(x):
+            out = namespace(x).asarray(out)
+            layout = (out, *layout[1:]) if plan is not None else ()
+        tensor = _new(Tensor)
+        tensor._array = out
+        tensor._view = tensor._leaf = None
+        tensor._counter = VersionCounter()
+        if plan is None or not mode.grad or not op.rules:
+            tensor._edge = None
+            return tensor
+        node = _new(Node)
+        node.plan, node.edges, node.shapes, node.extras = plan, edges, (out.shape,), None
+        if plan.words:
+            if plan.shapes_of:
+                layout += tuple([getattr(layout[place], "shape", ()) for place in plan.shapes_of])
+            node.saved = plan.collect(layout)
+        else:
+            node.saved = ()
+        kept = plan.kept_inputs
+        if plan.kept_outputs:  # just the result, of the rules that are written in terms of it
+            watched = (tensor._counter, *plan.counters((counter, other_counter)))
+            node.versions = watched + tuple([one.count for one in watched])
+        elif not kept:
+            node.versions = ()
+        elif len(kept) == 2:
+            node.versions = (counter, other_counter, counter.count, other_counter.count)
+        else:
+            if kept[0]:
+                counter = other_counter
+            node.versions = (counter, counter.count)
+        frame = _getframe(1)
+        code = frame.f_code
+        node.location = (code, frame.f_lasti) if is_inside.get(code.co_filename) is False else user_location(1)
+        node.birth = _birth()
+        tensor._edge = (node, 0)
+        return tensor
+
+    return function
+
+
+def record(
+    plan: Any,
+    edges: tuple[engine.Edge, ...],
+    saved: Any,
+    counters: tuple[VersionCounter, ...],
+    shapes: tuple[tuple[int, ...], ...],
+    location: Any = None,
+) -> Node:
+    """A new node with results of these shapes; `counters` watch the memory that it saved."""
+    node = _new(Node)
+    node.plan, node.edges, node.saved, node.shapes = plan, edges, saved, shapes
+    node.versions = (*counters, *[counter.count for counter in counters])
+    node.location = user_location(1) if location is None else location
+    node.birth = _birth()
+    node.extras = None
+    return node
+
+
+CONSTANT = VersionCounter()  # of an input that is no tensor: nothing writes it
+
+
+def result_of(array: Array, edge: engine.Edge | None = None) -> Tensor:
+    """A tensor that an op made, in memory of its own."""
+    tensor = wrap(array)
+    tensor._edge = edge
+    return tensor
+
+
+def apply(op: Op, values: tuple[Any, ...], settings: dict[str, Any]) -> Any:
+    """Run a primitive: unwrap, agree on dtype, compute, record, wrap."""
+    raw: list[Any] = []
+    counters: list[Any] = []
+    needs: list[bool] = []
+    edges: list[engine.Edge] = []
+    first: Any = None
+    mixed = found = False
+    for value in values:
+        if isinstance(value, Tensor):
+            if value._view is not None:
+                views.refresh(value)
+            array = value._array
+            edge = value._edge
+            if edge is not None:
+                edges.append(edge)
+                needs.append(True)
+            else:
+                needs.append(False)
+            raw.append(array)
+            counters.append(value._counter)
+            if first is None:
+                first = array
+            elif array.dtype is not first.dtype or type(array) is not type(first):
+                mixed = True
+            found = True
+            continue
+        needs.append(False)
+        raw.append(value)
+        counters.append(CONSTANT)
+        if value is None or (first is not None and (type(value) is int or (type(value) is float and floating(first)))):
+            continue  # nothing to promote
+        mixed = True
+    if not found:
+        return _forward_raw(op, values, settings)
+    promote = op.promote
+    if mixed or (promote == "float" and not floating(first)):
+        agreed = _agree(op, values)
+        if agreed is not None:
+            return apply(op, agreed, settings)
+        raw = [value._array if isinstance(value, Tensor) else value for value in values]
+    try:
+        out = op.forward(*raw, **settings)
+    except (ValueError, TypeError, IndexError, ZeroDivisionError, MemoryError) as error:
+        explain(op, raw, settings, error)
+    outs = out if op.several else (out,)
+    # NumPy turns 0-d results into scalars.
+    outs = tuple([one if is_array(one) else namespace(first).asarray(one) for one in outs])
+    results = tuple([result_of(one) for one in outs])
+    if op.view:
+        for index, result in enumerate(results):
+            _mark_view(op, result, values, settings, index if op.several else None)
+    if edges and mode.grad and any(map(floating, outs)):
+        plan = op.plan(tuple(needs))
+        if op.variable_outputs:
+            plan = plan.with_outputs(len(outs))
+        saved = save(plan, (outs,) if op.variable_outputs else outs, raw, settings)
+        node = record(plan, tuple(edges), saved, _watched(plan, counters, results), _shapes(outs))
+        for index, result in enumerate(results):
+            if floating(outs[index]):
+                result._edge = (node, index)
+    if mode.anomaly:
+        for one in outs:
+            check_result(op, one, raw)
+    return results if op.several else results[0]
+
+
+def save(plan: RulePlan, outs: tuple[Any, ...], raw: list[Any], settings: dict[str, Any]) -> Any:
+    """What the plan's rules name, out of the results, inputs and settings."""
+    if not plan.words:
+        return ()
+    op = plan.op
+    if op.variadic:
+        layout = (*outs, tuple(raw), *settings.values())
+    else:
+        layout = (*outs, *raw, *settings.values())
+    if plan.shapes_of:
+        layout += tuple([_shape_of(layout[place]) for place in plan.shapes_of])
+    return plan.collect(layout)
+
+
+def _shape_of(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple([one.shape for one in value])
+    return getattr(value, "shape", ())
+
+
+def _shapes(arrays: tuple[Array, ...]) -> tuple[tuple[int, ...], ...]:
+    return tuple([array.shape for array in arrays])
+
+
+def _watched(plan: RulePlan, counters: list[Any], results: tuple[Tensor, ...]) -> tuple[Any, ...]:
+    """The counters of the inputs and results that the plan keeps: their memory must not be written before backward."""
+    inputs = tuple(counters) if plan.keeps_variadic else plan.counters(counters)
+    if plan.op.variable_outputs:
+        return (*inputs, *[result._counter for result in results if plan.kept_outputs])
+    return (*inputs, *[results[place]._counter for place in plan.kept_outputs])
+
+
+def _mark_view(op: Op, result: Tensor, values: Any, settings: dict[str, Any], index: int | None) -> None:
+    """If the result looks at its input's memory, let it share the version, and know where it came from."""
+    source = values[0]
+    if not _shares_memory(result._array, source._array):
+        return
+    result._counter = source._counter
+    refused = None
+    function: Any = op.call
+    if index is not None:
+        refused = (
+            f"this is one of several views that {op.name}() made at once, and writing to it in place cannot be "
+            f"recorded: use narrow() or indexing to take a single view"
+        )
+        function = functools.partial(_nth, op.call, index)
+    result._view = views.View(source, (function, settings), refused)
+
+
+def _nth(function: Callable[..., Any], index: int, array: Any, **settings: Any) -> Any:
+    return function(array, **settings)[index]
+
+
+def _shares_memory(view: Array, source: Array) -> bool:
+    owner = source if source.base is None else source.base
+    return view is source or view.base is owner or view.base is source
+
+
+def _forward_raw(op: Op, values: tuple[Any, ...], settings: dict[str, Any]) -> Any:
+    if not any(is_array(value) or isinstance(value, np.generic) for value in values):
+        raise TypeError(
+            f"{op.name}() needs a Tensor among its inputs, got {', '.join(map(describe, values)) or 'none'}: "
+            f"make one with minigrad.tensor()"
+        )
+    return op.forward(*values, **settings)
+
+
+def _agree(op: Op, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """The inputs brought to one dtype as PyTorch promotes, on one device; None when nothing was to be changed."""
+    changed = False
+    agreed: list[Any] = []
+    for position, value in enumerate(values):
+        if value is None or isinstance(value, Tensor) or type(value) in _NUMBERS:
+            agreed.append(value)
+        elif is_array(value) or isinstance(value, np.bool):
+            agreed.append(wrap(np.asarray(value) if isinstance(value, np.bool) else value))
+            changed = True
+        elif isinstance(value, np.generic):
+            agreed.append(value.item())
+            changed = True
+        else:
+            names = op.inputs if op.inputs else (op.variadic,)
+            name = names[min(position, len(names) - 1)]
+            raise TypeError(
+                f"{op.name}(): {name} must be a Tensor or a number, got {type(value).__name__}: "
+                f"make a tensor of it with minigrad.tensor()"
+            )
+    arrays = [value._array for value in agreed if isinstance(value, Tensor)]
+    check_one_device(op, arrays)
+    if op.promote:
+        wanted = dtypes.result_type(
+            *(value._array if isinstance(value, Tensor) else value for value in agreed if value is not None)
+        )
+        if op.promote == "float" and wanted.kind not in "fc":
+            wanted = dtypes.get_default_dtype()
+        for position, value in enumerate(agreed):
+            if isinstance(value, Tensor) and value._array.dtype != wanted:
+                agreed[position] = value.to(wanted)
+                changed = True
+            elif type(value) in _NUMBERS and not isinstance(agreed[0], Tensor) and position == 0:
+                other = next(one for one in agreed if isinstance(one, Tensor))._array
+                agreed[position] = wrap(namespace(other).asarray(value, dtype=wanted))
+                changed = True
+    return tuple(agreed) if changed else None
+
+
+def check_one_device(op: Op, arrays: list[Array]) -> None:
+    """A 0-d CPU tensor would mix in PyTorch; here the user moves every input, and so knows what it costs."""
+    devices = {str(device_of(array)) for array in arrays}
+    if len(devices) > 1:
+        raise RuntimeError(
+            f"{op.name}(): the inputs are on different devices, {' and '.join(sorted(devices))}: "
+            f"move them to one with .to(device)"
+        )
+
+
+def explain(op: Op, raw: list[Any], settings: dict[str, Any], error: Exception) -> Any:
+    if op.promote and isinstance(error, ValueError):
+        shapes = [tuple(array.shape) for array in raw if is_array(array)]
+        try:
+            np.broadcast_shapes(*shapes)
+        except ValueError:
+            raise shapes_do_not_broadcast(op.name, shapes) from None
+    forward_failed(op.name, error, tuple(raw), settings)
+
+
+def check_result(op: Op, out: Array, raw: list[Any]) -> None:
+    xp = namespace(out)
+    if out.dtype.kind not in "fc" or bool(xp.isfinite(out).all()):
+        return
+    kind = "NaN" if bool(xp.isnan(out).any()) else "an infinity"
+    where = describe_location(user_location(1))
+    raise AnomalyError(f"{op.name}({', '.join(map(describe, raw))}) made {kind} at {where}")
+
+
+# ---- the decorators -------------------------------------------------------------------------------------------------

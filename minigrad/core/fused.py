@@ -1,0 +1,146 @@
+"""Fused ops: a whole layer as one node, with a forward and a backward written by hand.
+
+The composite, the same function in plain primitives, is what a fused op means: it is what the tests compare with, what
+a student reads first, and what is differentiated when the gradients are themselves to be differentiated.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from minigrad.backend import Array, is_array
+from minigrad.core import engine
+from minigrad.core.call import check_one_device, check_result, explain, record, result_of
+from minigrad.core.engine import Node, floating
+from minigrad.core.modes import _Switch, mode
+from minigrad.core.primitive import Op, primitive, register
+from minigrad.core.tensor import Tensor, wrap
+
+
+class FusedOp(Op):
+    """An op with a hand-written forward and backward on raw arrays; its composite says what they compute."""
+
+    composite: Callable[..., Any]
+    hand_written: Callable[..., Sequence[Any]]
+
+    def make_plan(self, needs: tuple[bool, ...]) -> Any:
+        return FusedPlan(self, needs)
+
+
+class FusedPlan:
+    """`backward(residuals, g, needs)` for speed; the composite, differentiated, when the gradients are recorded."""
+
+    def __init__(self, op: FusedOp, needs: tuple[bool, ...]) -> None:
+        self.op, self.name, self.needs = op, op.name, needs
+        self.outputs = len(op.outputs)
+
+    def saved_name(self, position: int) -> str:
+        """What is watched at this position, for an error message. (A number among the inputs is not watched.)"""
+        names = [*self.op.inputs, *(f"the result {name}" for name in self.op.outputs)]
+        return names[position] if position < len(names) else "an input"
+
+    def backward(self, node: Node, g: Any, create_graph: bool) -> Sequence[Any]:
+        """The gradients along the node's edges."""
+        raw, settings, residuals = engine.unpack(node)
+        if create_graph:
+            return self._through_composite(node, raw, settings, g)
+        gradients = self.op.hand_written(residuals, g, self.needs)
+        return [gradient for gradient, need in zip(gradients, self.needs, strict=True) if need]
+
+    def _through_composite(self, node: Node, raw: Sequence[Any], settings: dict[str, Any], g: Any) -> Sequence[Any]:
+        # Differentiating the live inputs would count a path from one input to another twice, as in lstm(x, h0(x)).
+        # The aliases have their values and lead to them, but the first derivative stops there.
+        edges = iter(node.edges)
+        aliases = [
+            make_alias(array, next(edges)) if need else (wrap(array) if is_array(array) else array)
+            for array, need in zip(raw, self.needs, strict=True)
+        ]
+        with _Switch(grad=True):
+            results = self.op.composite(*aliases, **settings)
+        results = results if isinstance(results, tuple) else (results,)
+        gs = g if isinstance(g, list) else [g]
+        used = [(result, one) for result, one in zip(results, gs, strict=True) if one is not None]
+        return engine.grad(
+            [result for result, _ in used],
+            [alias for alias, need in zip(aliases, self.needs, strict=True) if need],
+            [one for _, one in used],
+            create_graph=True,
+            allow_unused=True,
+        )
+
+
+def fused(forward: Callable[..., Any] | None = None, *, composite: Callable[..., Any], outputs: Any = None) -> Any:
+    """Make a differentiable op of a hand-written pair, with `composite` for what the pair cannot do.
+
+        @fused(composite=plain_version)
+        def op(input, weight, *, setting, keep):
+            return result, residuals        # residuals: anything; None unless keep
+
+        @op.backward
+        def op_backward(residuals, g, needs):
+            return d_input, d_weight        # None where not needs[i]
+
+    With `outputs` the result and `g` are tuples, and an output nothing used has `g[i] = None`. `backward()` runs the
+    pair; under `create_graph` the composite, of primitives, is differentiated instead, to any order.
+    """
+    if forward is None:
+        return functools.partial(fused, composite=composite, outputs=outputs)
+    op = FusedOp(forward, outputs, False, False)
+    op.composite = composite
+
+    @functools.wraps(forward)
+    def call(*args: Any, **given: Any) -> Any:
+        values, settings = op.bind(args, given)
+        return _apply_fused(op, values, settings)
+
+    def backward(function: Callable[..., Sequence[Any]]) -> Callable[..., Sequence[Any]]:
+        op.hand_written = function
+        return function
+
+    call.backward, call.composite = backward, composite  # type: ignore[attr-defined]
+    return register(op, call)
+
+
+def _apply_fused(op: FusedOp, values: tuple[Any, ...], settings: dict[str, Any]) -> Any:
+    edges_all = [value._current_edge() if isinstance(value, Tensor) else None for value in values]
+    raw = [value._array if isinstance(value, Tensor) else value for value in values]
+    check_one_device(op, [array for array in raw if is_array(array)])
+    needs = tuple([edge is not None for edge in edges_all])
+    keep = mode.grad and any(needs)
+    try:
+        out, residuals = op.forward(*raw, **settings, keep=keep)
+    except (ValueError, TypeError, IndexError, ZeroDivisionError, MemoryError) as error:
+        explain(op, raw, settings, error)
+    if not any(isinstance(value, Tensor) for value in values):
+        return out
+    outs = out if op.several else (out,)
+    results = tuple([result_of(one) for one in outs])
+    if keep:
+        # The residuals may hold inputs and results, so both are watched.
+        counters = tuple([one._counter for one in (*values, *results) if isinstance(one, Tensor)])
+        edges = tuple([edge for edge in edges_all if edge is not None])
+        node = record(op.plan(needs), edges, (raw, settings, residuals), counters, tuple([one.shape for one in outs]))
+        for index, result in enumerate(results):
+            if floating(outs[index]):
+                result._edge = (node, index)
+    if mode.anomaly:
+        for one in outs:
+            check_result(op, one, raw)
+    return results if op.several else results[0]
+
+
+@primitive
+def alias(input: Array) -> Array:
+    """The same values as a node of its own: the place where a composite's first derivative stops."""
+    return input
+
+
+alias.vjp(input=lambda g: g)
+
+
+def make_alias(array: Array, edge: engine.Edge) -> Tensor:
+    """An alias of what `edge` leads to."""
+    plan = alias.op.plan((True,))
+    return result_of(array, (record(plan, (edge,), (), (), (array.shape,)), 0))

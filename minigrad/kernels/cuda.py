@@ -1,0 +1,36 @@
+"""Every kernel for CuPy arrays; importing this imports CuPy.
+
+No kernel waits for the card, but for `sum_rows`: how many rows it gives is something only the card knows. What CuPy
+does well enough by itself is the plain version.
+"""
+
+from minigrad.kernels.cuda_loss import (
+    cross_entropy_backward,
+    cross_entropy_forward,
+    linear_cross_entropy_backward,
+    linear_cross_entropy_forward,
+)
+from minigrad.kernels.cuda_recurrent import (
+    gru_backward,
+    gru_forward,
+    lstm_backward,
+    lstm_forward,
+    rnn_backward,
+    rnn_forward,
+)
+from minigrad.kernels.cuda_update import (
+    adagrad_update,
+    adam_update,
+    rmsprop_update,
+    sgd_update,
+    squared_norm,
+)
+from minigrad.kernels.reference_loss import log_softmax, log_softmax_backward, softmax, softmax_backward
+from minigrad.kernels.reference_update import add_rows, scale, sum_rows
+
+__all__ = [
+    "adagrad_update", "adam_update", "add_rows", "cross_entropy_backward", "cross_entropy_forward", "gru_backward",
+    "gru_forward", "linear_cross_entropy_backward", "linear_cross_entropy_forward", "log_softmax",
+    "log_softmax_backward", "lstm_backward", "lstm_forward", "rmsprop_update", "rnn_backward", "rnn_forward", "scale",
+    "sgd_update", "softmax", "softmax_backward", "squared_norm", "sum_rows",
+]  # fmt: skip

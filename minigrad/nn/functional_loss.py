@@ -1,0 +1,133 @@
+"""Losses of two tensors of one shape. `reduction` is "mean" (over all elements), "sum" or "none"."""
+
+from __future__ import annotations
+
+import warnings
+
+import minigrad
+from minigrad.backend import Array, namespace
+from minigrad.core.primitive import primitive
+from minigrad.core.tensor import Tensor
+from minigrad.ops.arithmetic import clamp, maximum, xlogy
+from minigrad.ops.elementwise import log, log1p, logsigmoid
+
+
+def reduced(loss: Tensor, reduction: str, name: str) -> Tensor:
+    """The loss after its reduction; ValueError for a reduction that there is not."""
+    if reduction == "mean":
+        return loss.mean()
+    if reduction == "sum":
+        return loss.sum()
+    if reduction != "none":
+        raise ValueError(f"{name}: reduction is 'mean', 'sum' or 'none', not {reduction!r}")
+    return loss
+
+
+def _difference(input: Tensor, target: Tensor, name: str) -> Tensor:
+    """input - target, with a warning where they broadcast: (B) beside (B, 1) gives (B, B), hardly ever on purpose."""
+    if input._array.shape != target._array.shape:
+        warnings.warn(
+            f"{name}: the input has shape {tuple(input.shape)} and the target {tuple(target.shape)}: they broadcast, "
+            f"which is rarely meant, so give them one shape",
+            stacklevel=3,
+        )
+    return input - target
+
+
+def _check_same_shape(input: Tensor, target: Tensor, name: str) -> None:
+    if input._array.shape != target._array.shape:
+        raise ValueError(
+            f"{name}: the input has shape {tuple(input.shape)} and the target {tuple(target.shape)}: "
+            f"they must be equal, so reshape or unsqueeze one of them"
+        )
+
+
+def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
+    """(input - target)^2."""
+    return reduced(_difference(input, target, "mse_loss").square(), reduction, "mse_loss")
+
+
+def l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
+    """|input - target|."""
+    return reduced(_difference(input, target, "l1_loss").abs(), reduction, "l1_loss")
+
+
+def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", beta: float = 1.0) -> Tensor:
+    """d^2 / (2 beta) where d = |input - target| is below beta, d - beta / 2 elsewhere (Girshick, ICCV 2015)."""
+    if beta < 0:
+        raise RuntimeError(f"smooth_l1_loss: beta must be at least 0, got {beta}")
+    distance = _difference(input, target, "smooth_l1_loss").abs()
+    if beta == 0:
+        return reduced(distance, reduction, "smooth_l1_loss")
+    loss = minigrad.where(distance < beta, distance.square() * (0.5 / beta), distance - 0.5 * beta)
+    return reduced(loss, reduction, "smooth_l1_loss")
+
+
+def huber_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", delta: float = 1.0) -> Tensor:
+    """d^2 / 2 where d = |input - target| is at most delta, delta * (d - delta / 2) elsewhere (Huber 1964)."""
+    if delta <= 0:
+        raise RuntimeError(f"huber_loss: delta must be above 0, got {delta}")
+    distance = _difference(input, target, "huber_loss").abs()
+    loss = minigrad.where(distance <= delta, distance.square() * 0.5, (distance - 0.5 * delta) * delta)
+    return reduced(loss, reduction, "huber_loss")
+
+
+def kl_div(input: Tensor, target: Tensor, *, reduction: str = "mean", log_target: bool = False) -> Tensor:
+    """target * (log target - input), the input being logarithms of probabilities, the target too with `log_target`.
+
+    Only `reduction="batchmean"`, the sum divided by the size of the first dimension, gives the divergence of Kullback
+    and Leibler; "mean" divides by the number of elements.
+    """
+    loss = minigrad.exp(target) * (target - input) if log_target else xlogy(target, target) - target * input
+    if reduction == "batchmean":
+        return loss.sum() / input.shape[0]
+    return reduced(loss, reduction, "kl_div")
+
+
+@primitive
+def binary_cross_entropy_of(input: Array, target: Array) -> Array:
+    """-(t log x + (1 - t) log(1 - x)), the logarithms no lower than -100, so that a certain mistake costs 100."""
+    xp = namespace(input)
+    certain = xp.maximum(log(input), -100)
+    return -(target * certain + (1 - target) * xp.maximum(log1p(-input), -100))
+
+
+# The slope's denominator is bounded as PyTorch bounds it: it stays finite at 0 and 1.
+binary_cross_entropy_of.vjp(
+    input=lambda g, input, target: g * (input - target) / maximum(input * (1 - input), 1e-12),
+    target=lambda g, input: g * (clamp(log1p(-input), min=-100) - clamp(log(input), min=-100)),
+)
+
+
+def binary_cross_entropy(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean"
+) -> Tensor:
+    """-(t log x + (1 - t) log(1 - x)) of probabilities x; `binary_cross_entropy_with_logits` is the stabler way.
+
+    `weight` rescales each element. Raises ValueError where the shapes differ.
+    """
+    _check_same_shape(input, target, "binary_cross_entropy")
+    loss = binary_cross_entropy_of(input, target)
+    return reduced(loss if weight is None else loss * weight, reduction, "binary_cross_entropy")
+
+
+def binary_cross_entropy_with_logits(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
+) -> Tensor:
+    """The binary cross-entropy of sigmoid(input), which cannot overflow.
+
+    `weight` rescales each element, `pos_weight` (broadcast) the positive examples' part. Raises ValueError where the
+    shapes differ.
+    """
+    name = "binary_cross_entropy_with_logits"
+    _check_same_shape(input, target, name)
+    log_probability = logsigmoid(input)
+    if pos_weight is not None:
+        log_probability = log_probability * ((pos_weight - 1) * target + 1)
+    loss = (1 - target) * input - log_probability
+    return reduced(loss if weight is None else loss * weight, reduction, name)

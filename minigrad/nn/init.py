@@ -1,0 +1,142 @@
+"""Initial weights. Every function writes into a tensor, outside the graph, and returns it.
+
+fan_in and fan_out are the numbers of values that flow into and out of one unit: the sizes of a weight's second and
+first dimension, times the size of a convolution's window.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from minigrad.backend import Array, transfer
+from minigrad.core.tensor import Tensor
+from minigrad.core.views import count_write
+from minigrad.random import Generator, default_generator
+
+_GAINS = {
+    "linear": 1.0, "conv1d": 1.0, "conv2d": 1.0, "conv3d": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2),
+    "selu": 3 / 4,
+}  # fmt: skip
+
+
+def _put(tensor: Tensor, values: Array | float) -> Tensor:
+    tensor._array[...] = values
+    count_write(tensor)
+    return tensor
+
+
+def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:
+    """Values drawn evenly from [a, b)."""
+    draw = (generator or default_generator).uniform
+    return _put(tensor, draw(tuple(tensor.shape), a, b, dtype=tensor.dtype, device=tensor.device))
+
+
+def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None) -> Tensor:
+    """Values of the normal distribution."""
+    draw = (generator or default_generator).normal
+    return _put(tensor, draw(tuple(tensor.shape), mean, std, dtype=tensor.dtype, device=tensor.device))
+
+
+def constant_(tensor: Tensor, val: float) -> Tensor:
+    """One value everywhere."""
+    return _put(tensor, val)
+
+
+def zeros_(tensor: Tensor) -> Tensor:
+    """Zeros."""
+    return _put(tensor, 0.0)
+
+
+def ones_(tensor: Tensor) -> Tensor:
+    """Ones."""
+    return _put(tensor, 1.0)
+
+
+def eye_(tensor: Tensor) -> Tensor:
+    """The identity matrix: as many inputs as fit pass unchanged. ValueError for other than two dimensions."""
+    if tensor.ndim != 2:
+        raise ValueError(f"eye_() needs a tensor of two dimensions, this one has {tensor.ndim}")
+    identity = np.eye(*tensor.shape, dtype=tensor.dtype)
+    return _put(tensor, transfer(identity, tensor.device))
+
+
+def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
+    """By how much to enlarge the standard deviation so that a layer followed by this nonlinearity keeps its variance.
+
+    `param` is the negative slope of "leaky_relu". Raises ValueError for a nonlinearity without a known gain.
+    """
+    if nonlinearity == "leaky_relu":
+        return math.sqrt(2.0 / (1 + (0.01 if param is None else param) ** 2))
+    if nonlinearity not in _GAINS:
+        raise ValueError(f"no gain is known for {nonlinearity!r}: use one of {', '.join([*_GAINS, 'leaky_relu'])}")
+    return _GAINS[nonlinearity]
+
+
+def _fans(tensor: Tensor) -> tuple[int, int]:
+    """(fan_in, fan_out) of a weight (out, in, *window)."""
+    if tensor.ndim < 2:
+        raise ValueError(f"fan in and fan out need a weight of at least two dimensions, this one has {tensor.ndim}")
+    window = math.prod(tensor.shape[2:])
+    return tensor.shape[1] * window, tensor.shape[0] * window
+
+
+def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
+    """U(-a, a), a = gain * sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio, AISTATS 2010)."""
+    bound = gain * math.sqrt(6.0 / sum(_fans(tensor)))
+    return uniform_(tensor, -bound, bound, generator)
+
+
+def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
+    """N(0, s^2), s = gain * sqrt(2 / (fan_in + fan_out)) (Glorot & Bengio, AISTATS 2010)."""
+    return normal_(tensor, 0.0, gain * math.sqrt(2.0 / sum(_fans(tensor))), generator)
+
+
+def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
+    if mode not in ("fan_in", "fan_out"):
+        raise ValueError(f"mode is 'fan_in' or 'fan_out', not {mode!r}")
+    fan_in, fan_out = _fans(tensor)
+    return calculate_gain(nonlinearity, a) / math.sqrt(fan_in if mode == "fan_in" else fan_out)
+
+
+def kaiming_uniform_(
+    tensor: Tensor,
+    a: float = 0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Generator | None = None,
+) -> Tensor:
+    """U(-b, b), b = gain * sqrt(3 / fan) (He et al., ICCV 2015). `a` is the negative slope of a leaky ReLU."""
+    bound = math.sqrt(3.0) * _kaiming_std(tensor, a, mode, nonlinearity)
+    return uniform_(tensor, -bound, bound, generator)
+
+
+def kaiming_normal_(
+    tensor: Tensor,
+    a: float = 0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Generator | None = None,
+) -> Tensor:
+    """N(0, gain^2 / fan) (He et al., ICCV 2015). `a` is the negative slope of a leaky ReLU."""
+    return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
+
+
+def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = None) -> Tensor:
+    """A random matrix with orthonormal rows or columns, whichever are fewer, times `gain` (Saxe et al., ICLR 2014).
+
+    Dimensions after the first count as one. Raises ValueError for fewer than two.
+    """
+    if tensor.ndim < 2:
+        raise ValueError(f"orthogonal_() needs a tensor of at least two dimensions, this one has {tensor.ndim}")
+    if tensor.numel() == 0:
+        return tensor
+    rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
+    tall = (max(rows, columns), min(rows, columns))
+    drawn: Any = (generator or default_generator).normal(tall, dtype=np.float64, device="cpu")
+    q, r = np.linalg.qr(drawn)
+    q *= np.sign(np.diag(r))  # QR leaves the signs to chance; these make the matrix evenly distributed
+    matrix = (q if rows >= columns else q.T) * gain
+    return _put(tensor, transfer(np.ascontiguousarray(matrix.reshape(tensor.shape), dtype=tensor.dtype), tensor.device))

@@ -1,0 +1,86 @@
+"""Running sums and products along a dimension."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minigrad.backend import Array, namespace
+from minigrad.core.fused import fused
+from minigrad.core.primitive import primitive
+from minigrad.core.tensor import Tensor
+from minigrad.ops import indexing, shape
+from minigrad.ops.dims import checked
+from minigrad.ops.method import method
+from minigrad.ops.reduction import products_before, takes_dtype
+
+
+def _dtype(input: Array) -> Any:
+    return "int64" if input.dtype.kind in "biu" else input.dtype
+
+
+@primitive
+def cumsum(input: Array, dim: int) -> Array:
+    """The sum of the elements up to each one along `dim`. Whole numbers and bools are summed in int64."""
+    at = checked(dim, input.ndim)
+    return input.cumsum(at, dtype=_dtype(input)) if input.ndim else input.astype(_dtype(input))
+
+
+def _sums_from_the_end(g: Any, dim: int) -> Any:
+    if not g.ndim:
+        return g
+    back = (checked(dim, g.ndim),)
+    return shape.flipped(cumsum(shape.flipped(g, dims=back), dim), dims=back)
+
+
+cumsum.vjp(input=lambda g, dim: _sums_from_the_end(g, dim))
+method(called="cumsum", inplace=True)(takes_dtype(cumsum))
+
+
+def cumprod_by_doubling(input: Tensor, dim: int) -> Tensor:
+    """Running products in log2(n) steps, each of which doubles how far back they reach; right at zeros, too."""
+    at = checked(dim, input.ndim)
+    result, reach = input * 1, 1
+    size = input.shape[at] if input.ndim else 1
+    while reach < size:
+        begun = indexing.narrow(result, at, 0, reach)
+        longer = indexing.narrow(result, at, reach, size - reach) * indexing.narrow(result, at, 0, size - reach)
+        result, reach = shape.cat([begun, longer], at), 2 * reach
+    return result
+
+
+@fused(composite=cumprod_by_doubling)
+def cumprod(input: Array, dim: int, *, keep: bool) -> Any:
+    """The product of the elements up to each one along `dim`. Whole numbers and bools are multiplied in int64."""
+    at = checked(dim, input.ndim)
+    result = input.cumprod(at, dtype=_dtype(input)) if input.ndim else input.astype(_dtype(input))
+    return result, (input, at) if keep else None
+
+
+@cumprod.backward
+def _cumprod_backward(residuals: Any, g: Array, needs: Any) -> Any:
+    """x[i] is a factor of every result from i on. Without dividing, for x may be 0:
+
+    dx[i] = x[0] … x[i-1] s[i]   with   s[i] = g[i] + x[i+1] s[i+1]
+    """
+    input, dim = residuals
+    if not input.ndim:
+        return (g,)
+    xp = namespace(input)
+    lanes = xp.moveaxis(input, dim, -1)
+    return (xp.moveaxis(products_before(lanes) * _weighted_sums(lanes, xp.moveaxis(g, dim, -1)), -1, dim),)
+
+
+def _weighted_sums(lanes: Array, g: Array) -> Array:
+    """s[i] = g[i] + x[i+1] s[i+1] along the last dimension, in log2(n) steps that each double how far they look."""
+    xp = namespace(lanes)
+    sums, factors, reach = g.copy(), xp.zeros_like(lanes), 1
+    factors[..., :-1] = lanes[..., 1:]  # x[i+1] … x[i+reach], and 0 where that goes over the end
+    while reach < lanes.shape[-1]:
+        sums[..., :-reach] += factors[..., :-reach] * sums[..., reach:].copy()
+        factors[..., :-reach] *= factors[..., reach:].copy()
+        factors[..., -reach:] = 0
+        reach *= 2
+    return sums
+
+
+method(called="cumprod", inplace=True)(takes_dtype(cumprod))

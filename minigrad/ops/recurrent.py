@@ -1,0 +1,200 @@
+"""Recurrent layers over a whole sequence, one node of the graph each: one layer, one direction.
+
+Each comes twice. `lstm_steps` says in primitives what an LSTM computes: read it first. `lstm` is the same by the
+hand-written kernels; where gradients are to be differentiated again, the engine goes through `lstm_steps`.
+
+Shapes: T steps, B sequences, I input features, H hidden features, K gates (1 for RNN, 4 for LSTM, 3 for GRU).
+    input (T, B, I)   h0, c0 (B, H)   w_ih (K*H, I)   w_hh (K*H, H)   b_ih, b_hh (K*H) or None
+    output (T, B, H)  h_n, c_n (B, H)
+With `reverse` time runs from the last step to the first, and output[t] still belongs to input[t].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from minigrad import kernels
+from minigrad.backend import Array
+from minigrad.core.fused import fused
+from minigrad.core.tensor import Tensor
+from minigrad.ops.linalg import linear
+from minigrad.ops.shape import chunk, stack
+
+# ---- in primitives --------------------------------------------------------------------------------------------------
+
+
+def lstm_step(
+    x: Tensor, h: Tensor, c: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor | None = None, b_hh: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """One step of an LSTM (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000). Gives the next h and c.
+
+    x (B, I), h and c (B, H). The gates lie in the weights in the order input, forget, candidate, output.
+    """
+    gates = linear(x, w_ih, b_ih) + linear(h, w_hh, b_hh)  # B, 4H
+    i, f, g, o = chunk(gates, 4, -1)
+    c = f.sigmoid() * c + i.sigmoid() * g.tanh()  # forget a part of the cell, write a part of the candidate
+    h = o.sigmoid() * c.tanh()  # show a part of the cell
+    return h, c
+
+
+def gru_step(
+    x: Tensor, h: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor | None = None, b_hh: Tensor | None = None
+) -> Tensor:
+    """One step of a GRU (Cho et al. 2014), the reset gate after the matrix product as in cuDNN. Gives the next h.
+
+    x (B, I), h (B, H). The gates lie in the weights in the order reset, update, candidate.
+    """
+    r, z, n = chunk(linear(x, w_ih, b_ih), 3, -1)  # B, H each
+    h_r, h_z, h_n = chunk(linear(h, w_hh, b_hh), 3, -1)
+    r, z = (r + h_r).sigmoid(), (z + h_z).sigmoid()
+    n = (n + r * h_n).tanh()
+    return n + z * (h - n)  # z keeps the old state, 1 - z takes the candidate
+
+
+def rnn_step(
+    x: Tensor,
+    h: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    b_ih: Tensor | None = None,
+    b_hh: Tensor | None = None,
+    *,
+    nonlinearity: str = "tanh",
+) -> Tensor:
+    """One step of a simple recurrent network (Elman 1990): tanh or relu of W_ih x + b_ih + W_hh h + b_hh."""
+    z = linear(x, w_ih, b_ih) + linear(h, w_hh, b_hh)  # B, H
+    return z.tanh() if nonlinearity == "tanh" else z.relu()
+
+
+def _over_time(step: Callable[..., Any], input: Tensor, state: Any, reverse: bool) -> tuple[Tensor, Any]:
+    """Run `state = step(input[t], state)` along time. Gives the states' first parts (T, B, H) and the last state."""
+    T = input.shape[0]
+    output: list[Any] = [None] * T
+    for t in reversed(range(T)) if reverse else range(T):
+        state = step(input[t], *state)
+        output[t] = state[0]
+    return stack(output), state
+
+
+def lstm_steps(
+    input: Tensor, h0: Tensor, c0: Tensor, *parameters: Tensor | None, reverse: bool = False
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`lstm` in primitives; `parameters` are w_ih, w_hh, b_ih, b_hh. Gives output, h_n, c_n."""
+    output, (h_n, c_n) = _over_time(lambda x, h, c: lstm_step(x, h, c, *parameters), input, (h0, c0), reverse)  # type: ignore[arg-type]
+    return output, h_n, c_n
+
+
+def gru_steps(input: Tensor, h0: Tensor, *parameters: Tensor | None, reverse: bool = False) -> tuple[Tensor, Tensor]:
+    """`gru` in primitives; `parameters` are w_ih, w_hh, b_ih, b_hh. Gives output, h_n."""
+    output, (h_n,) = _over_time(lambda x, h: (gru_step(x, h, *parameters),), input, (h0,), reverse)  # type: ignore[arg-type]
+    return output, h_n
+
+
+def rnn_steps(
+    input: Tensor, h0: Tensor, *parameters: Tensor | None, nonlinearity: str = "tanh", reverse: bool = False
+) -> tuple[Tensor, Tensor]:
+    """`rnn` in primitives; `parameters` are w_ih, w_hh, b_ih, b_hh. Gives output, h_n."""
+
+    def step(x: Tensor, h: Tensor) -> tuple[Tensor]:
+        return (rnn_step(x, h, *parameters, nonlinearity=nonlinearity),)  # type: ignore[arg-type]
+
+    output, (h_n,) = _over_time(step, input, (h0,), reverse)
+    return output, h_n
+
+
+# ---- by the kernels -------------------------------------------------------------------------------------------------
+
+
+@fused(composite=lstm_steps, outputs=("output", "h_n", "c_n"))
+def lstm(
+    input: Array, h0: Array, c0: Array, w_ih: Array, w_hh: Array, b_ih: Array = None, b_hh: Array = None,
+    *, reverse: bool = False, keep: bool,
+) -> Any:  # fmt: skip
+    """A long short-term memory over a sequence: (output, h_n, c_n). Shapes at the top of this file; `lstm_step` says
+    what a step computes. Raises RuntimeError where shapes or dtypes do not fit, naming both."""
+    check_recurrent("lstm", 4, 3, input, {"h0": h0, "c0": c0}, w_ih, w_hh, b_ih, b_hh)
+    return kernels.of(input).lstm_forward(input, h0, c0, w_ih, w_hh, b_ih, b_hh, reverse=reverse, keep=keep)
+
+
+@lstm.backward
+def _lstm_backward(residuals: Any, g: Any, needs: tuple[bool, ...]) -> Sequence[Any]:
+    return kernels.of(_first(g)).lstm_backward(residuals, *g, needs)
+
+
+@fused(composite=gru_steps, outputs=("output", "h_n"))
+def gru(
+    input: Array, h0: Array, w_ih: Array, w_hh: Array, b_ih: Array = None, b_hh: Array = None,
+    *, reverse: bool = False, keep: bool,
+) -> Any:  # fmt: skip
+    """A gated recurrent unit over a sequence: (output, h_n). Shapes at the top of this file; `gru_step` says what a
+    step computes. Raises RuntimeError where shapes or dtypes do not fit, naming both."""
+    check_recurrent("gru", 3, 3, input, {"h0": h0}, w_ih, w_hh, b_ih, b_hh)
+    return kernels.of(input).gru_forward(input, h0, w_ih, w_hh, b_ih, b_hh, reverse=reverse, keep=keep)
+
+
+@gru.backward
+def _gru_backward(residuals: Any, g: Any, needs: tuple[bool, ...]) -> Sequence[Any]:
+    return kernels.of(_first(g)).gru_backward(residuals, *g, needs)
+
+
+@fused(composite=rnn_steps, outputs=("output", "h_n"))
+def rnn(
+    input: Array, h0: Array, w_ih: Array, w_hh: Array, b_ih: Array = None, b_hh: Array = None,
+    *, nonlinearity: str = "tanh", reverse: bool = False, keep: bool,
+) -> Any:  # fmt: skip
+    """A simple recurrent network over a sequence, "tanh" or "relu": (output, h_n). Shapes at the top of this file;
+    `rnn_step` says what a step computes. Raises RuntimeError where shapes or dtypes do not fit, naming both."""
+    check_nonlinearity("rnn", nonlinearity)
+    check_recurrent("rnn", 1, 3, input, {"h0": h0}, w_ih, w_hh, b_ih, b_hh)
+    forward = kernels.of(input).rnn_forward
+    return forward(input, h0, w_ih, w_hh, b_ih, b_hh, nonlinearity=nonlinearity, reverse=reverse, keep=keep)
+
+
+@rnn.backward
+def _rnn_backward(residuals: Any, g: Any, needs: tuple[bool, ...]) -> Sequence[Any]:
+    return kernels.of(_first(g)).rnn_backward(residuals, *g, needs)
+
+
+def _first(gs: Sequence[Any]) -> Array:
+    return next(g for g in gs if g is not None)
+
+
+# ---- what does not fit ----------------------------------------------------------------------------------------------
+
+
+def check_nonlinearity(name: str, nonlinearity: str) -> None:
+    """ValueError for any but the two nonlinearities there are."""
+    if nonlinearity not in ("tanh", "relu"):
+        raise ValueError(f"{name}: nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}")
+
+
+def check_recurrent(
+    name: str, gates: int, ndim: int, input: Array, states: dict[str, Array], w_ih: Array, w_hh: Array, b_ih: Any, b_hh: Any
+) -> None:
+    """RuntimeError, in one sentence, unless shapes and dtypes of a recurrent layer (ndim 3) or cell (ndim 2) fit."""
+    features, hidden = input.shape[-1] if input.ndim else 0, next(iter(states.values())).shape[-1]
+    expected = {"w_ih": (gates * hidden, features), "w_hh": (gates * hidden, hidden)}
+    named = {"w_ih": w_ih, "w_hh": w_hh}
+    for bias, array in (("b_ih", b_ih), ("b_hh", b_hh)):
+        if array is not None:
+            expected[bias], named[bias] = (gates * hidden,), array
+    batch = input.shape[-2:-1] if ndim == 3 else input.shape[:-1]
+    if input.ndim != ndim and (ndim == 3 or input.ndim != 1):
+        meaning = "(T, B, I): steps, sequences, features" if ndim == 3 else "(B, I) or (I): sequences, features"
+        raise RuntimeError(f"{name}: input must be {meaning}, got shape {tuple(input.shape)}")
+    if ndim == 3 and not input.shape[0]:
+        raise RuntimeError(f"{name}: input of shape {tuple(input.shape)} has no steps: it needs at least one")
+    for word, state in states.items():
+        expected[word], named[word] = (*batch, hidden), state
+    for word, array in named.items():
+        if array.shape != expected[word]:
+            raise RuntimeError(
+                f"{name}: {word} has shape {tuple(array.shape)}, with input {tuple(input.shape)} and hidden size "
+                f"{hidden} (from {next(iter(states))}) it must be {expected[word]}"
+            )
+        if array.dtype != input.dtype:
+            raise RuntimeError(
+                f"{name}: input is {input.dtype} and {word} {array.dtype}: they must be equal, so convert one of them "
+                f"with .to(dtype)"
+            )

@@ -1,0 +1,190 @@
+"""Optimizers that give each element a rate of its own: Adagrad, RMSprop, Adam and AdamW."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minigrad import kernels
+from minigrad.backend import Array, namespace
+from minigrad.core.engine import Rows
+from minigrad.optim.optimizer import Optimizer, Settings, State, zeros_of
+
+
+class Adagrad(Optimizer):
+    """Duchi, Hazan & Singer, JMLR 2011: the rate falls with the squares of all the gradients so far.
+
+        sum <- sum + g^2;   p <- p - lr / (1 + (t - 1) * lr_decay) * g / (sqrt(sum) + eps)
+
+    `sum` starts at `initial_accumulator_value`; t counts the steps from 1.
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-2,
+        lr_decay: float = 0,
+        weight_decay: float = 0,
+        initial_accumulator_value: float = 0,
+        eps: float = 1e-10,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        defaults = {
+            "lr": lr, "lr_decay": lr_decay, "eps": eps, "weight_decay": weight_decay,
+            "initial_accumulator_value": initial_accumulator_value, "maximize": maximize,
+        }  # fmt: skip
+        super().__init__(params, defaults)
+
+    def _check_settings(self, group: Settings) -> None:
+        self._at_least_zero(group, "lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps")
+
+    def add_param_group(self, param_group: Settings) -> None:
+        """Optimize further parameters; their sums begin now, so that a saved state is whole before the first step."""
+        super().add_param_group(param_group)
+        group = self.param_groups[-1]
+        for parameter in group["params"]:
+            total = zeros_of(parameter._array)
+            total._array[...] = group["initial_accumulator_value"]
+            self.state[parameter].update(step=0, sum=total)
+
+    def _rate(self, state: State, group: Settings) -> float:
+        """Count the step, and give its rate."""
+        state["step"] += 1
+        return group["lr"] / (1 + (state["step"] - 1) * group["lr_decay"])
+
+    def _update(self, p: Array, g: Array, state: State, group: Settings) -> None:
+        kernels.of(p).adagrad_update(
+            p, g, state["sum"]._array, lr=self._rate(state, group), weight_decay=group["weight_decay"],
+            eps=group["eps"], maximize=group["maximize"],
+        )  # fmt: skip
+
+    def _update_rows(self, p: Array, rows: Rows, state: State, group: Settings) -> None:
+        """Only the rows that have a gradient move, and only their sums grow."""
+        if group["weight_decay"]:
+            raise RuntimeError(
+                "Adagrad: weight_decay moves every row, and this gradient has only some: use Embedding(sparse=False), "
+                "or a parameter group with weight_decay=0"
+            )
+        rate, rows, total = self._rate(state, group), rows.coalesce(), state["sum"]._array
+        g = -rows._values if group["maximize"] else rows._values
+        squares = total[rows._index] + g * g
+        total[rows._index] = squares
+        p[rows._index] -= rate * g / (namespace(p).sqrt(squares) + group["eps"])
+
+
+class RMSprop(Optimizer):
+    """Tieleman & Hinton 2012: the rate falls with a moving average of the squares of the gradients.
+
+        avg <- alpha * avg + (1 - alpha) * g^2;   p <- p - lr * g / (sqrt(avg) + eps)
+
+    With `centered` (Graves 2013) the square of the gradient's own moving average is taken off `avg` under the root;
+    with `momentum` the steps are added up in a buffer first.
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        momentum: float = 0,
+        centered: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        defaults = {
+            "lr": lr, "momentum": momentum, "alpha": alpha, "eps": eps, "centered": centered,
+            "weight_decay": weight_decay, "maximize": maximize,
+        }  # fmt: skip
+        super().__init__(params, defaults)
+
+    def _check_settings(self, group: Settings) -> None:
+        self._at_least_zero(group, "lr", "alpha", "eps", "weight_decay", "momentum")
+
+    def _update(self, p: Array, g: Array, state: State, group: Settings) -> None:
+        if not state:
+            state.update(step=0, square_avg=zeros_of(p))
+            if group["momentum"]:
+                state["momentum_buffer"] = zeros_of(p)
+            if group["centered"]:
+                state["grad_avg"] = zeros_of(p)
+        state["step"] += 1
+        kernels.of(p).rmsprop_update(
+            p, g, state["square_avg"]._array, _array(state, "grad_avg"), _array(state, "momentum_buffer"),
+            lr=group["lr"], alpha=group["alpha"], eps=group["eps"], weight_decay=group["weight_decay"],
+            momentum=group["momentum"], maximize=group["maximize"],
+        )  # fmt: skip
+
+
+class Adam(Optimizer):
+    """Kingma & Ba, ICLR 2015: moving averages of the gradient and of its square, corrected for their start at zero.
+
+        m <- b1 m + (1 - b1) g;   v <- b2 v + (1 - b2) g^2
+        p <- p - lr * m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps)
+
+    With `amsgrad` (Reddi et al., ICLR 2018) the largest v so far takes v's place. `weight_decay` is added to the
+    gradient; `AdamW` takes it off the weights instead.
+    """
+
+    decoupled = False
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        defaults = {
+            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad,
+            "maximize": maximize,
+        }  # fmt: skip
+        super().__init__(params, defaults)
+
+    def _check_settings(self, group: Settings) -> None:
+        self._at_least_zero(group, "lr", "eps", "weight_decay")
+        betas = group["betas"]
+        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+            raise ValueError(f"{self._name()}: betas must be two numbers, at least 0 and below 1, got {betas}")
+
+    def _update(self, p: Array, g: Array, state: State, group: Settings) -> None:
+        if not state:
+            state.update(step=0, exp_avg=zeros_of(p), exp_avg_sq=zeros_of(p))
+            if group["amsgrad"]:
+                state["max_exp_avg_sq"] = zeros_of(p)
+        state["step"] += 1
+        beta1, beta2 = group["betas"]
+        kernels.of(p).adam_update(
+            p, g, state["exp_avg"]._array, state["exp_avg_sq"]._array, _array(state, "max_exp_avg_sq"),
+            lr=group["lr"], beta1=beta1, beta2=beta2, eps=group["eps"], weight_decay=group["weight_decay"],
+            decoupled=self.decoupled, step=state["step"], maximize=group["maximize"],
+        )  # fmt: skip
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay: p <- (1 - lr * weight_decay) p before each step (Loshchilov & Hutter 2019)."""
+
+    decoupled = True
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
+
+
+def _array(state: State, name: str) -> Array | None:
+    """A state tensor that only some settings have."""
+    return state[name]._array if name in state else None

@@ -1,0 +1,167 @@
+"""What an op should compute, and on which arguments: one `OpSpec` for each op, from which every check follows.
+
+    OpSpec("exp", np.exp)
+    OpSpec("log", np.log, domain=(0, 5))
+    OpSpec(my_op, lambda x, n: x**n, st.tuples(arrays(shapes()), st.just({"n": 3})).map(...), smooth=2)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from minigrad import backend
+from minigrad.core import dtypes
+from minigrad.core.fused import FusedOp
+from minigrad.core.primitive import Op, registry
+from minigrad.core.tensor import Tensor, wrap
+from minigrad.testing import strategies
+from minigrad.testing.strategies import Host, Interval
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call: the inputs in order (NumPy arrays, numbers or None), and the settings."""
+
+    inputs: tuple[Any, ...]
+    settings: dict[str, Any]
+
+    def with_inputs(self, inputs: Sequence[Any]) -> Case:
+        """The same call on other inputs."""
+        return Case(tuple(inputs), self.settings)
+
+    def floating(self) -> list[int]:
+        """The positions of the inputs that can carry a gradient."""
+        return [place for place, one in enumerate(self.inputs) if isinstance(one, np.ndarray) and one.dtype.kind == "f"]
+
+    def cast(self, dtype: Any) -> Case:
+        """Every floating point input as `dtype`."""
+        floating = self.floating()
+        return self.with_inputs([one.astype(dtype) if at in floating else one for at, one in enumerate(self.inputs)])
+
+    def tensors(self, needs: Sequence[int] = (), device: str = "cpu") -> list[Any]:
+        """The inputs as Tensors around the very arrays (copied if on another device); those in `needs` require grad."""
+        result: list[Any] = []
+        for place, one in enumerate(self.inputs):
+            value = wrap(backend.transfer(one, device)) if isinstance(one, np.ndarray) else one
+            result.append(value.requires_grad_() if place in needs else value)
+        return result
+
+    def settings_on(self, device: str) -> dict[str, Any]:
+        """The settings with the arrays in them, such as those of an index, on `device`."""
+        return {name: _moved(value, device) for name, value in self.settings.items()}
+
+
+def _moved(value: Any, device: str) -> Any:
+    if isinstance(value, (tuple, list)):
+        return type(value)(_moved(part, device) for part in value)
+    return backend.transfer(value, device) if isinstance(value, np.ndarray) else value
+
+
+@dataclass(frozen=True, eq=False)
+class OpSpec:
+    """One op's contract.
+
+    Args:
+        op: the op, or its name in the registry of primitives.
+        reference: the same on NumPy arrays, written independently of the op; called with the inputs in order and the
+            settings by keyword; returns an array, or a tuple for several outputs.
+        arguments: draws `(inputs, settings)`, floats as float64. Without it, inputs whose shapes broadcast are drawn from
+            `domain` (one interval, or one for each input), away from `kinks`, and no settings.
+        domain: the open interval that the inputs lie in.
+        kinks: where the op has no derivative.
+        differentiable: the positions of the inputs that get a gradient; by default all that are floating point.
+        smooth: how many derivatives are compared with numeric ones; 0 for an op that has none.
+        exact: `backward()` and `create_graph` agree to the bit; otherwise to `rtol`.
+        rtol: of values in float64 (relative to the largest); in float32 it is at least 2e-5.
+        shares_memory: the result may look at an input's memory although the op is no view.
+        waits: the op needs a value on the host, and so waits for a device.
+        devices: runs on any device; False for what only makes sense on the host.
+        floats_keep_dtype: an op on float32 gives float32.
+    """
+
+    op: str | Callable[..., Any]
+    reference: Callable[..., Any]
+    arguments: st.SearchStrategy[tuple[Sequence[Any], dict[str, Any]]] | None = None
+    domain: Interval | Sequence[Interval] = (-3, 3)
+    kinks: Sequence[float] = ()
+    differentiable: Sequence[int] | None = None
+    smooth: int = 2
+    exact: bool = True
+    rtol: float = 1e-11
+    shares_memory: bool = False
+    waits: bool = False
+    devices: bool = True
+    floats_keep_dtype: bool = True
+
+    @property
+    def name(self) -> str:
+        """The op's name."""
+        return self.op if isinstance(self.op, str) else self.op.__name__
+
+    @property
+    def record(self) -> Op | None:
+        """What the engine knows of a primitive; None for a function made of primitives."""
+        if isinstance(self.op, str):
+            if self.op not in registry:
+                raise LookupError(f"there is no primitive {self.op!r}: the registry has {', '.join(sorted(registry))}")
+            return registry[self.op]
+        return getattr(self.op, "op", None)
+
+    @property
+    def fused(self) -> bool:
+        """Whether the op is a hand-written pair with a composite."""
+        return isinstance(self.record, FusedOp)
+
+    @property
+    def call(self) -> Callable[..., Any]:
+        """The op as users call it."""
+        return self.record.call if isinstance(self.op, str) else self.op  # type: ignore[union-attr]
+
+    def run(self, inputs: Sequence[Any], settings: dict[str, Any]) -> tuple[Tensor, ...]:
+        """The outputs, always as a tuple."""
+        results = self.call(*inputs, **settings)
+        return tuple(results) if isinstance(results, (tuple, list)) else (results,)
+
+    def expected(self, case: Case) -> tuple[Host, ...]:
+        """The reference's outputs, always as a tuple of arrays."""
+        with np.errstate(all="ignore"):
+            results = self.reference(*case.inputs, **case.settings)
+        return tuple(np.asarray(one) for one in (results if isinstance(results, (tuple, list)) else (results,)))
+
+    def differentiable_in(self, case: Case) -> list[int]:
+        """The positions of the inputs that get a gradient in this call."""
+        floating = case.floating()
+        return floating if self.differentiable is None else [at for at in floating if at in self.differentiable]
+
+    def cases(self) -> st.SearchStrategy[Case]:
+        """Calls of the op."""
+        arguments = self.arguments if self.arguments is not None else self._elementwise()
+        return arguments.map(lambda drawn: Case(tuple(drawn[0]), drawn[1]))
+
+    def _elementwise(self) -> st.SearchStrategy[tuple[Sequence[Any], dict[str, Any]]]:
+        count = len(self.record.inputs) if self.record is not None else self._count_parameters()
+        domains = [self.domain] * count if isinstance(self.domain[0], (int, float)) else list(self.domain)  # type: ignore[list-item]
+
+        @st.composite
+        def drawn(draw: st.DrawFn) -> tuple[Sequence[Any], dict[str, Any]]:
+            shapes = draw(strategies.broadcastable(count))
+            pairs = zip(shapes, domains, strict=True)
+            return [draw(strategies.arrays(shape, domain=domain, kinks=self.kinks)) for shape, domain in pairs], {}  # type: ignore[arg-type]
+
+        return drawn()
+
+    def _count_parameters(self) -> int:
+        import inspect
+
+        parameters = inspect.signature(self.call).parameters.values()
+        return sum(one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD) for one in parameters)
+
+    def expected_dtype(self, reference_dtype: Any, float_dtype: Any) -> Any:
+        """The dtype a result should have: the reference's, with float64 standing for the inputs' floating dtype."""
+        floats = self.floats_keep_dtype and dtypes.is_floating(reference_dtype)
+        return np.dtype(float_dtype) if floats else np.dtype(reference_dtype)

@@ -1,0 +1,34 @@
+"""nlp: language models trained on minigrad.
+
+From the command line: `nlp train`, `nlp generate RUN`, `nlp eval RUN --text FILE`. From Python:
+
+    import nlp
+    from nlp.generate import generate
+
+    language_model = nlp.load("runs/python-docs-1")
+    print("".join(generate(language_model, "The function")))
+
+`nlp.experiment` trains a model from a text, `nlp.train.Trainer` any model of yours on any batches.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from nlp.errors import NlpError
+
+if TYPE_CHECKING:
+    from nlp.run_folder import LanguageModel
+
+__all__ = ["NlpError", "load"]
+
+
+def load(run: str | os.PathLike[str], device: str = "cpu") -> LanguageModel:
+    """The model of a run folder with its best weights, its vocabulary and tokenizer, ready to use (dropout off).
+
+    Raises NlpError for a folder that is missing or lacks a file, and for a file that is damaged or fits no other.
+    """
+    from nlp.run_folder import RunFolder  # here, so that `nlp.text` can be used without the engine
+
+    return RunFolder.open(run).load(device)

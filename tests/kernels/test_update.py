@@ -1,0 +1,196 @@
+"""Optimizer steps, norms and sparse rows: the plain version against PyTorch and NumPy, `cpu` against the plain one."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minigrad.kernels import cpu, cpu_update, pool, reference
+
+STEPS = 4
+
+
+@pytest.fixture(autouse=True)
+def _threads_as_before():
+    before = pool.get_num_threads()
+    yield
+    pool.set_num_threads(before)
+
+
+def frozen(array):
+    array.flags.writeable = False
+    return array
+
+
+def sgd(module, p, gradients, options):
+    momentum = options["momentum"]
+    buf = np.empty_like(p) if momentum else None
+    for k, g in enumerate(gradients):
+        module.sgd_update(p, g, buf, first=k == 0, **options)
+    return [p] if buf is None else [p, buf]
+
+
+def adagrad(module, p, gradients, options):
+    state = np.zeros_like(p)
+    for g in gradients:
+        module.adagrad_update(p, g, state, **options)
+    return [p, state]
+
+
+def rmsprop(module, p, gradients, options):
+    options = dict(options)
+    mean = np.zeros_like(p) if options.pop("centered") else None
+    buf = np.zeros_like(p) if options["momentum"] else None
+    square = np.zeros_like(p)
+    for g in gradients:
+        module.rmsprop_update(p, g, square, mean, buf, **options)
+    return [a for a in (p, square, mean, buf) if a is not None]
+
+
+def adam(module, p, gradients, options):
+    options = dict(options)
+    most = np.zeros_like(p) if options.pop("amsgrad") else None
+    m, v = np.zeros_like(p), np.zeros_like(p)
+    for k, g in enumerate(gradients):
+        module.adam_update(p, g, m, v, most, step=k + 1, **options)
+    return [a for a in (p, m, v, most) if a is not None]
+
+
+decay = st.sampled_from([0.0, 0.01])
+OPTIMIZERS = {
+    "sgd": (sgd, st.fixed_dictionaries({
+        "lr": st.just(0.1), "momentum": st.sampled_from([0.0, 0.9]), "dampening": st.sampled_from([0.0, 0.3]),
+        "weight_decay": decay, "nesterov": st.booleans(), "maximize": st.booleans(),
+    }).map(lambda o: o | {"nesterov": o["nesterov"] and bool(o["momentum"]) and not o["dampening"]})),
+    "adagrad": (adagrad, st.fixed_dictionaries({
+        "lr": st.just(0.1), "weight_decay": decay, "eps": st.just(1e-10), "maximize": st.booleans(),
+    })),
+    "rmsprop": (rmsprop, st.fixed_dictionaries({
+        "lr": st.just(0.01), "alpha": st.just(0.9), "eps": st.just(1e-8), "weight_decay": decay,
+        "momentum": st.sampled_from([0.0, 0.8]), "maximize": st.booleans(), "centered": st.booleans(),
+    })),
+    "adam": (adam, st.fixed_dictionaries({
+        "lr": st.just(0.01), "beta1": st.just(0.9), "beta2": st.just(0.99), "eps": st.just(1e-8), "weight_decay": decay,
+        "decoupled": st.booleans(), "maximize": st.booleans(), "amsgrad": st.booleans(),
+    })),
+}  # fmt: skip
+drawn_optimizer = st.sampled_from(sorted(OPTIMIZERS)).flatmap(
+    lambda name: OPTIMIZERS[name][1].map(lambda options: (name, options))
+)
+
+
+def torch_optimizer(torch, name, parameter, options):
+    if name == "adam":
+        options = dict(options)
+        betas = (options.pop("beta1"), options.pop("beta2"))
+        kind = torch.optim.AdamW if options.pop("decoupled") else torch.optim.Adam
+        return kind([parameter], betas=betas, **options)
+    return {"sgd": torch.optim.SGD, "adagrad": torch.optim.Adagrad, "rmsprop": torch.optim.RMSprop}[name](
+        [parameter], **options
+    )
+
+
+def draw(shape, seed, dtype):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=shape).astype(dtype), [frozen(rng.normal(size=shape).astype(dtype)) for _ in range(STEPS)]
+
+
+@pytest.mark.oracle
+@settings(max_examples=100)
+@given(drawn=drawn_optimizer, seed=st.integers(0, 2**32 - 1))
+def test_steps_are_torchs(drawn, seed):
+    torch = pytest.importorskip("torch")
+    (name, options), (p, gradients) = drawn, draw((3, 5), seed, np.float64)
+    parameter = torch.from_numpy(p.copy()).requires_grad_()
+    optimizer = torch_optimizer(torch, name, parameter, options)
+    for g in gradients:
+        parameter.grad = torch.from_numpy(g.copy())
+        optimizer.step()
+    for module in (reference, cpu):
+        found = OPTIMIZERS[name][0](module, p.copy(), gradients, options)[0]
+        np.testing.assert_allclose(found, parameter.detach().numpy(), rtol=1e-11, atol=1e-13)
+
+
+def layouts(array, layout):
+    if layout == "strided":
+        return np.repeat(array, 2, axis=-1)[..., ::2] if array.ndim else array
+    return np.asfortranarray(array) if layout == "fortran" else array
+
+
+@settings(max_examples=80)
+@given(
+    drawn=drawn_optimizer,
+    shape=st.one_of(st.lists(st.integers(0, 7), max_size=3), st.tuples(st.integers(100, 300), st.integers(1, 300))),
+    dtype=st.sampled_from([np.float32, np.float64]),
+    threads=st.integers(1, 3),
+    layout=st.sampled_from(["plain", "strided", "fortran"]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_cpu_equals_reference(drawn, shape, dtype, threads, layout, seed):
+    pool.set_num_threads(threads)
+    (name, options), (p, gradients) = drawn, draw(shape, seed, dtype)
+    wanted = OPTIMIZERS[name][0](reference, p.copy(), gradients, options)
+    with pytest.MonkeyPatch.context() as patch:  # seams between blocks and pieces are what may go wrong
+        patch.setattr(cpu_update, "BLOCK", 37)
+        patch.setattr(cpu_update, "GRAIN", 50)
+        odd = [frozen(layouts(g, layout)) for g in gradients]
+        mine = layouts(p.copy(), layout)
+        found = OPTIMIZERS[name][0](cpu, mine, odd, options)
+    assert found[0] is mine
+    for a, b in zip(found, wanted, strict=True):
+        assert a.dtype == dtype
+        tolerance = {"rtol": 1e-4, "atol": 1e-5} if dtype is np.float32 else {"rtol": 1e-11, "atol": 1e-13}
+        np.testing.assert_allclose(a, b, **tolerance)
+
+
+@given(
+    shapes=st.lists(st.lists(st.integers(0, 9), max_size=3), min_size=1, max_size=4),
+    layout=st.sampled_from(["plain", "strided", "fortran"]),
+    dtype=st.sampled_from([np.float32, np.float64]),
+    threads=st.integers(1, 3),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_squared_norm_and_scale(shapes, layout, dtype, threads, seed):
+    pool.set_num_threads(threads)
+    rng = np.random.default_rng(seed)
+    arrays = [layouts(rng.normal(size=shape).astype(dtype), layout) for shape in shapes]
+    kept = [array.astype(np.float64) for array in arrays]
+    rtol = 1e-5 if dtype is np.float32 else 1e-12
+    for module in (reference, cpu):
+        total = module.squared_norm([frozen(array.view()) for array in arrays])
+        assert isinstance(total, np.ndarray)
+        assert (total.shape, total.dtype) == ((), dtype)
+        np.testing.assert_allclose(total, sum((array**2).sum() for array in kept), rtol=rtol)
+    for module, factor in ((reference, 0.5), (cpu, np.asarray(0.25, dtype=dtype))):
+        module.scale(arrays, factor)
+        kept = [array * float(factor) for array in kept]
+        for array, want in zip(arrays, kept, strict=True):
+            np.testing.assert_allclose(array, want, rtol=rtol)
+
+
+def test_a_long_norm_keeps_its_precision():
+    values = np.full(3_000_000, 0.1, dtype=np.float32)
+    np.testing.assert_allclose(cpu.squared_norm([values]), values.astype(np.float64) @ values, rtol=1e-6)
+
+
+@given(
+    n=st.integers(0, 40), rows=st.integers(1, 12), width=st.integers(0, 5),
+    index_type=st.sampled_from([np.int64, np.int32]), seed=st.integers(0, 2**32 - 1),
+)  # fmt: skip
+def test_sparse_rows_are_the_dense_sum(n, rows, width, index_type, seed):
+    rng = np.random.default_rng(seed)
+    index = frozen(rng.integers(0, rows, size=n).astype(index_type))
+    values = frozen(rng.normal(size=(n, width)))
+    dense = np.zeros((rows, width))
+    for k in range(n):
+        dense[index[k]] += values[k]
+    start = rng.normal(size=(rows, width))
+    for module in (reference, cpu):
+        unique, sums = module.sum_rows(index, values)
+        assert unique.dtype == index_type
+        assert unique.tolist() == sorted(set(index.tolist()))
+        np.testing.assert_allclose(sums, dense[unique], rtol=1e-12, atol=1e-14)
+        assert not np.shares_memory(sums, values)
+        table = start.copy()
+        module.add_rows(table, index, values)
+        np.testing.assert_allclose(table, start + dense, rtol=1e-12, atol=1e-14)

@@ -1,0 +1,148 @@
+"""Initial weights: where they lie, how they spread, and that a seed decides them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given
+
+import minigrad
+from minigrad import nn
+from minigrad.nn import init
+from minigrad.testing import standin
+from nn.oracle import array, torch
+
+Fill = Callable[..., Any]
+BOUNDS: dict[str, tuple[Fill, Callable[[int, int], float]]] = {
+    "uniform": (lambda t: init.uniform_(t, -0.3, 0.3), lambda i, o: 0.3),
+    "xavier": (lambda t: init.xavier_uniform_(t, gain=2.0), lambda i, o: 2 * math.sqrt(6 / (i + o))),
+    "kaiming in": (lambda t: init.kaiming_uniform_(t, nonlinearity="relu"), lambda i, o: math.sqrt(6 / i)),
+    "kaiming out": (lambda t: init.kaiming_uniform_(t, a=1, mode="fan_out"), lambda i, o: math.sqrt(3 / o)),
+}
+SPREADS: dict[str, tuple[Fill, Callable[[int, int], float]]] = {
+    "normal": (lambda t: init.normal_(t, 0, 0.3), lambda i, o: 0.3),
+    "xavier": (lambda t: init.xavier_normal_(t, gain=2.0), lambda i, o: 2 * math.sqrt(2 / (i + o))),
+    "kaiming in": (lambda t: init.kaiming_normal_(t, nonlinearity="relu"), lambda i, o: math.sqrt(2 / i)),
+    "kaiming out": (lambda t: init.kaiming_normal_(t, mode="fan_out", nonlinearity="linear"), lambda i, o: o**-0.5),
+}
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+@given(out=st.integers(30, 60), inside=st.integers(10, 20), window=st.integers(1, 3))
+def test_uniform_fills_its_interval(name: str, out: int, inside: int, window: int) -> None:
+    minigrad.manual_seed(out)
+    fill, bound = BOUNDS[name]
+    values = array(fill(minigrad.zeros(out, inside, window)))
+    limit = bound(inside * window, out * window)
+    assert np.abs(values).max() <= limit
+    assert np.abs(values).max() > 0.9 * limit
+    assert values.std() == pytest.approx(limit / math.sqrt(3), rel=0.15)
+    assert abs(values.mean()) < 0.15 * limit
+
+
+@pytest.mark.parametrize("name", SPREADS)
+@given(out=st.integers(30, 60), inside=st.integers(10, 20), window=st.integers(1, 3))
+def test_normal_has_its_deviation(name: str, out: int, inside: int, window: int) -> None:
+    minigrad.manual_seed(out)
+    fill, deviation = SPREADS[name]
+    values = array(fill(minigrad.zeros(out, inside, window)))
+    wanted = deviation(inside * window, out * window)
+    assert values.std() == pytest.approx(wanted, rel=0.2)
+    assert abs(values.mean()) < 0.2 * wanted
+
+
+def test_constants() -> None:
+    tensor = minigrad.zeros(2, 3)
+    assert init.ones_(tensor) is tensor
+    np.testing.assert_array_equal(array(tensor), np.ones((2, 3)))
+    np.testing.assert_array_equal(array(init.constant_(tensor, 7)), np.full((2, 3), 7))
+    np.testing.assert_array_equal(array(init.zeros_(tensor)), np.zeros((2, 3)))
+    np.testing.assert_array_equal(array(init.eye_(tensor)), np.eye(2, 3))
+
+
+@given(rows=st.integers(1, 6), columns=st.integers(1, 6), gain=st.sampled_from([1.0, 2.5]))
+def test_orthogonal(rows: int, columns: int, gain: float) -> None:
+    tensor = minigrad.zeros(rows, columns, dtype=minigrad.float64)
+    matrix = array(init.orthogonal_(tensor, gain)) / gain
+    product = matrix @ matrix.T if rows <= columns else matrix.T @ matrix
+    np.testing.assert_allclose(product, np.eye(min(rows, columns)), atol=1e-12)
+
+
+def test_orthogonal_is_not_partial_to_a_sign() -> None:
+    minigrad.manual_seed(0)
+    corners = [array(init.orthogonal_(minigrad.zeros(2, 2)))[0, 0] for _ in range(200)]
+    assert 70 < sum(corner > 0 for corner in corners) < 130
+
+
+def test_a_seed_decides() -> None:
+    def drawn() -> list[np.ndarray]:
+        return [array(value) for value in nn.Sequential(nn.Linear(3, 4), nn.LSTM(4, 2), nn.Embedding(3, 2)).parameters()]
+
+    minigrad.manual_seed(5)
+    first = drawn()
+    second = drawn()
+    minigrad.manual_seed(5)
+    for one, again, other in zip(first, drawn(), second, strict=True):
+        np.testing.assert_array_equal(one, again)
+        assert (one != other).any()
+
+
+def test_a_generator_may_be_given() -> None:
+    before = minigrad.default_generator.get_state()
+    one, two = minigrad.Generator(3), minigrad.Generator(3)
+    for fill in (init.uniform_, init.normal_, init.xavier_uniform_, init.kaiming_normal_, init.orthogonal_):
+        first, second = minigrad.zeros(3, 4), minigrad.zeros(3, 4)
+        fill(first, generator=one)  # type: ignore[operator]
+        fill(second, generator=two)  # type: ignore[operator]
+        np.testing.assert_array_equal(array(first), array(second))
+    assert minigrad.default_generator.get_state() == before
+
+
+def test_a_write_is_counted_and_not_recorded() -> None:
+    parameter = nn.Parameter(minigrad.ones(2, 2))
+    loss = (parameter * parameter).sum()
+    init.normal_(parameter)
+    assert parameter.is_leaf
+    with pytest.raises(RuntimeError, match="changed in place"):
+        loss.backward()
+
+
+@pytest.mark.parametrize(
+    "fill",
+    [init.uniform_, init.normal_, init.ones_, init.eye_, init.orthogonal_, init.xavier_normal_, init.kaiming_uniform_],
+)
+def test_on_the_standin_device(fill: Fill) -> None:
+    standin.install()
+    here, there = minigrad.zeros(3, 4), minigrad.zeros(3, 4, device="standin")
+    for tensor in (here, there):
+        minigrad.manual_seed(1)
+        with standin.no_synchronisation():
+            fill(tensor)
+    np.testing.assert_array_equal(array(here), array(there))
+
+
+def test_what_has_no_fans_is_refused() -> None:
+    vector = minigrad.zeros(3)
+    for fill in (init.xavier_uniform_, init.xavier_normal_, init.kaiming_uniform_, init.kaiming_normal_, init.orthogonal_):
+        with pytest.raises(ValueError, match="at least two dimensions"):
+            fill(vector)  # type: ignore[operator]
+    with pytest.raises(ValueError, match="two dimensions, this one has 1"):
+        init.eye_(vector)
+    with pytest.raises(ValueError, match="'fan_in' or 'fan_out'"):
+        init.kaiming_uniform_(minigrad.zeros(2, 2), mode="fan")
+    with pytest.raises(ValueError, match="no gain is known for 'swish'"):
+        init.calculate_gain("swish")
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("name", ["linear", "sigmoid", "tanh", "relu", "selu", "conv2d"])
+def test_gains_are_pytorchs(name: str) -> None:
+    assert init.calculate_gain(name) == pytest.approx(torch().nn.init.calculate_gain(name))
+    for slope in (None, 0.3):
+        expected = torch().nn.init.calculate_gain("leaky_relu", slope)
+        assert init.calculate_gain("leaky_relu", slope) == pytest.approx(expected)

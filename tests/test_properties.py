@@ -1,0 +1,36 @@
+"""Every property of `minigrad.testing.properties` on every primitive; one without a spec fails, by name."""
+
+from __future__ import annotations
+
+import pytest
+from specs import SPECS
+
+import minigrad  # noqa: F401 - its import fills the registry
+from minigrad.core.primitive import registry
+from minigrad.testing import OpSpec
+from minigrad.testing.properties import Property, properties_of, verify
+
+_KNOWN = [spec for spec in SPECS if spec.name in registry]
+
+
+def test_every_primitive_has_a_spec() -> None:
+    without = sorted(set(registry) - {spec.name for spec in SPECS})
+    assert not without, f"write an OpSpec in tests/specs for {', '.join(without)}"
+
+
+def test_every_spec_has_a_primitive() -> None:
+    gone = sorted({spec.name for spec in SPECS} - set(registry))
+    assert not gone, f"no primitive is called {', '.join(gone)}"
+
+
+def test_no_primitive_has_two_specs() -> None:
+    names = [spec.name for spec in SPECS]
+    assert len(names) == len(set(names)), sorted(name for name in names if names.count(name) > 1)
+
+
+@pytest.mark.parametrize(
+    ("spec", "prop"),
+    [pytest.param(spec, prop, id=f"{spec.name}-{prop.name}") for spec in _KNOWN for prop in properties_of(spec)],
+)
+def test_property(spec: OpSpec, prop: Property) -> None:
+    verify(spec, prop)
