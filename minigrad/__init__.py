@@ -63,6 +63,8 @@ dtype = type(float32)
 
 globals().update(_TOP_LEVEL)
 
+from minigrad import autograd, cuda, nn, optim, utils  # last, for they are written with the names above
+
 if TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any: ...

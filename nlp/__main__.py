@@ -1,6 +1,6 @@
 """`python -m nlp`, the same as the command `nlp`."""
 
-from nlp.cli import app
+from nlp.cli import main
 
 if __name__ == "__main__":
-    app(prog_name="nlp")
+    main()

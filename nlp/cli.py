@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 from nlp.config import Config, choose, default_of
 from nlp.errors import NlpError
 
-__all__ = ["app"]
+__all__ = ["app", "main"]
 
 INTERRUPTED = 130  # the exit code of a program that Ctrl-C ended
 
@@ -58,7 +58,9 @@ def train(
     train: Annotated[Path | None, typer.Option(help="A text to train on, taken whole.")] = None,
     valid: Annotated[Path | None, typer.Option(help="A text to choose the best weights by, beside --train.")] = None,
     test: Annotated[Path | None, typer.Option(help="A text to judge the result by, beside --train.")] = None,
-    out: Annotated[Path | None, typer.Option(help="The run folder. [runs/NAME-N]", show_default=False)] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The run folder. Default: the first free runs/NAME-N.", show_default=False)
+    ] = None,
     level: Annotated[str | None, option("level", "What a token is: word or char.")] = None,
     lowercase: Annotated[bool | None, option("lowercase", "Lower-case the text first.")] = None,
     min_count: Annotated[int | None, option("min_count", "How often a word must occur to be known.")] = None,
@@ -111,9 +113,13 @@ def train(
 def generate(
     run: Annotated[Path, typer.Argument(help="A folder that nlp train made.")],
     prompt: Annotated[str, typer.Option(help="The beginning of the text.")] = "",
-    length: Annotated[int | None, typer.Option(help="Tokens to write. [120 words, 800 characters]")] = None,
+    length: Annotated[
+        int | None, typer.Option(help="Tokens to write. Default: word 120, char 800.", show_default=False)
+    ] = None,
     temperature: Annotated[float, typer.Option(help="Below 1 safer, above 1 wilder, 0 always the likeliest.")] = 1.0,
-    seed: Annotated[int | None, typer.Option(help="The same seed, the same text. [a new one]")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="The same seed, the same text. Default: a new one each time.", show_default=False)
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
 ) -> None:
     """Write a text with a trained model, shown as it is written."""
@@ -144,3 +150,8 @@ def evaluate(
     language_model = nlp.load(run, device)
     judged = {str(path): evaluate_text(language_model, text) for path, text in zip(paths, texts, strict=True)}
     show_evaluations(Console(), judged)
+
+
+def main() -> None:
+    """The command `nlp`."""
+    app(prog_name="nlp")

@@ -49,12 +49,14 @@ def _draw_perplexity(axes: Axes, steps: list[Any], epochs: list[Any], results: l
 
 
 def _draw_learning_rate(axes: Axes, epochs: list[Any]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     edges = [0, *(record["epoch"] for record in epochs)]
     axes.stairs([record["lr"] for record in epochs], edges, color=TRAIN, lw=2, baseline=None)
     axes.set_yscale("log")
     axes.set_ylabel("learning rate", color=INK)
     axes.set_xlabel("epoch", color=INK)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _plain(axes)
 
 

@@ -42,7 +42,8 @@ def perplexity(loss: float) -> float:
 def evaluate(model: RNNLM, batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> Evaluation:
     """The mean loss over every target of the batches, each `(input, target)` of shape (T, B).
 
-    Targets that are `IGNORED` are left out. The state is carried from batch to batch, dropout is off; the model's mode is put back afterwards.
+    Targets that are `IGNORED` are left out. The state is carried from batch to batch, dropout is off; the model's mode
+    is put back afterwards.
     """
     device = model.decoder.weight.device
     training = model.training

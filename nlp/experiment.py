@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from threadpoolctl import threadpool_limits
-
 import minigrad
 from nlp.config import Config
 from nlp.curves import draw_curves
@@ -130,5 +128,7 @@ class Experiment:
 def use_threads(count: int | None) -> None:
     """Compute with `count` threads: minigrad's kernels, and the library behind NumPy's matrix products. None: all."""
     if count is not None:
+        from threadpoolctl import threadpool_limits  # NumPy itself has no way to say it
+
         minigrad.set_num_threads(count)
         threadpool_limits(count, user_api="blas")

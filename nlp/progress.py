@@ -57,8 +57,8 @@ class Display:
         parameters = sum(parameter.numel() for parameter in experiment.model.parameters())
         grid = Table.grid(padding=(0, 2))
         grid.add_row("text", corpus["source"])
-        kind = _kind_of_tokens(experiment.tokenizer)
-        grid.add_row("tokens", f"{tokens}; {kind}, {len(experiment.vocabulary):,} different ones known")
+        grid.add_row("tokens", f"{tokens}: {_kind_of_tokens(experiment.tokenizer)}")
+        grid.add_row("vocabulary", f"{len(experiment.vocabulary):,}")
         grid.add_row(
             "model",
             f"{config.model.upper()}, {config.layers} x {config.hidden} units, embedding {config.embedding}"
@@ -122,7 +122,7 @@ def show_evaluations(console: Console, judged: dict[str, TextEvaluation]) -> Non
     console.print(_table(("text", "tokens", "unknown", "perplexity", "unigram"), rows))
     if any(one.unknown for one in judged.values()):
         console.print(
-            "Unknown tokens are not in the run's vocabulary and count as <unk>, which is easier to foresee than they are: "
+            "Unknown tokens are not in the run's vocabulary and count as <unk>, which is easier to foresee than they: "
             "compare only with models that know the same tokens.",
             markup=False,
         )

@@ -133,7 +133,7 @@ class RunFolder:
     def load(self, device: str = "cpu") -> LanguageModel:
         """The model with its best weights, its vocabulary and tokenizer: see `nlp.load`."""
         config, tokenizer = self._read_config(device)
-        vocabulary = Vocabulary.from_json(self._read(VOCABULARY))
+        vocabulary = self._read_vocabulary()
         model = make_model(config, len(vocabulary))
         self._existing(WEIGHTS)
         try:
@@ -157,6 +157,13 @@ class RunFolder:
             raise NlpError(f"{self.path / CONFIG} is no configuration of a run: {error} is missing or wrong") from error
         except NlpError as error:
             raise NlpError(f"{self.path / CONFIG} cannot be used: {error}") from error
+
+    def _read_vocabulary(self) -> Vocabulary:
+        text = self._read(VOCABULARY)
+        try:
+            return Vocabulary.from_json(text)
+        except NlpError as error:
+            raise NlpError(f"{self.path / VOCABULARY} cannot be used: {error}") from error
 
     def _read(self, name: str) -> str:
         try:

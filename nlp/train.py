@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sized
+from collections.abc import Generator, Iterator, Sized
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -149,7 +149,7 @@ class Trainer:
         for name in _PROGRESS:
             setattr(self, name, state[name])
 
-    def _pass(self, batches: Batches) -> Iterator[Any]:
+    def _pass(self, batches: Batches) -> Generator[Step, None, tuple[float, float]]:
         """Train once on all batches; yields Steps, returns the mean loss and the speed in tokens a second."""
         self.model.train()
         device = self.model.decoder.weight.device

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+
 import pytest
 from specs import SPECS
 
-import minigrad  # noqa: F401 - its import fills the registry
+import minigrad
 from minigrad.core.primitive import registry
 from minigrad.testing import OpSpec
 from minigrad.testing.properties import Property, properties_of, verify
+
+# Every module has put its primitives into the registry once it is imported.
+for _module in pkgutil.walk_packages(minigrad.__path__, "minigrad."):
+    importlib.import_module(_module.name)
 
 _KNOWN = [spec for spec in SPECS if spec.name in registry]
 

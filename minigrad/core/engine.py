@@ -25,7 +25,7 @@ from minigrad.core.modes import _Switch, mode
 from minigrad.core.rows import Rows
 
 if TYPE_CHECKING:
-    pass
+    from minigrad.core.tensor import Tensor
 
 Shape = tuple[int, ...]
 _birth = itertools.count(0, -1).__next__  # younger nodes have smaller numbers, as heapq wants them

@@ -92,8 +92,9 @@ def fused(forward: Callable[..., Any] | None = None, *, composite: Callable[...,
 
     @functools.wraps(forward)
     def call(*args: Any, **given: Any) -> Any:
-        values, settings = op.bind(args, given)
-        return _apply_fused(op, values, settings)
+        if given or len(args) != len(op.inputs) or op.required:
+            return _apply_fused(op, *op.bind(args, given))
+        return _apply_fused(op, args, op.settings)
 
     def backward(function: Callable[..., Sequence[Any]]) -> Callable[..., Sequence[Any]]:
         op.hand_written = function

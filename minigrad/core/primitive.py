@@ -218,7 +218,8 @@ class RulePlan:
         if self.op.several and not self.op.variable_outputs:
             values = (*self._complete(node, g, create_graph), self.needs, *saved)
         elif self.op.variable_outputs:
-            values = (tuple(self._complete(node, g, create_graph)), self.needs, *saved)
+            gs = g if isinstance(g, list) else [g]
+            values = (tuple(self._complete(node, gs, create_graph)), self.needs, *saved)
         else:
             values = (g, self.needs, *saved)
         if self.op.variadic:

@@ -12,6 +12,7 @@ from typing import Any
 
 from minigrad.backend import namespace
 from minigrad.core.tensor import Tensor, wrap
+from minigrad.core.inplace import in_place
 from minigrad.nn.functional_activation import (
     celu,
     elu,
@@ -60,7 +61,7 @@ __all__ = [
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """x above 0, 0 elsewhere."""
-    return input.copy_(relu_of(input)) if inplace else relu_of(input)
+    return in_place(input, relu_of) if inplace else relu_of(input)
 
 
 # ---- the softmax family ---------------------------------------------------------------------------------------------

@@ -11,19 +11,18 @@ import math
 
 import minigrad
 from minigrad.core.tensor import Tensor
+from minigrad.core.inplace import in_place
 from minigrad.ops.elementwise import logsigmoid, sigmoid, tanh
 
 _SELU_ALPHA = 1.6732632423543772  # Klambauer et al., NeurIPS 2017: the fixed point of mean 0 and variance 1
 _SELU_SCALE = 1.0507009873554805
 
 
-def _put(input: Tensor, result: Tensor, inplace: bool) -> Tensor:
-    return input.copy_(result) if inplace else result
-
-
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x above 0, negative_slope * x below."""
-    return _put(input, minigrad.where(input > 0, input, input * negative_slope), inplace)
+    if inplace:
+        return in_place(input, leaky_relu, negative_slope)
+    return minigrad.where(input > 0, input, input * negative_slope)
 
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
@@ -49,17 +48,23 @@ def _exponential_below(input: Tensor, alpha: float) -> Tensor:
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x above 0, alpha * (e^x - 1) below (Clevert et al., ICLR 2016)."""
-    return _put(input, minigrad.where(input > 0, input, _exponential_below(input, alpha)), inplace)
+    if inplace:
+        return in_place(input, elu, alpha)
+    return minigrad.where(input > 0, input, _exponential_below(input, alpha))
 
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x above 0, alpha * (e^(x / alpha) - 1) below, so that the slope is continuous (Barron 2017)."""
-    return _put(input, minigrad.where(input > 0, input, _exponential_below(input / alpha, alpha)), inplace)
+    if inplace:
+        return in_place(input, celu, alpha)
+    return minigrad.where(input > 0, input, _exponential_below(input / alpha, alpha))
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
     """elu, scaled so that mean 0 and variance 1 are kept (Klambauer et al., NeurIPS 2017)."""
-    return _put(input, elu(input, _SELU_ALPHA) * _SELU_SCALE, inplace)
+    if inplace:
+        return in_place(input, selu)
+    return elu(input, _SELU_ALPHA) * _SELU_SCALE
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
@@ -74,12 +79,16 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """x * sigmoid(x), also called swish."""
-    return _put(input, input * sigmoid(input), inplace)
+    if inplace:
+        return in_place(input, silu)
+    return input * sigmoid(input)
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """x * tanh(softplus(x)) (Misra 2019)."""
-    return _put(input, input * tanh(softplus(input)), inplace)
+    if inplace:
+        return in_place(input, mish)
+    return input * tanh(softplus(input))
 
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
@@ -98,25 +107,33 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
 
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
     """x cut off at min_val and max_val. The slope at both is 0, unlike clamp's."""
+    if inplace:
+        return in_place(input, hardtanh, min_val, max_val)
     inside = (input > min_val) & (input < max_val)
-    return _put(input, minigrad.where(inside, input, input.detach().clamp(min_val, max_val)), inplace)
+    return minigrad.where(inside, input, input.detach().clamp(min_val, max_val))
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     """x cut off at 0 and 6."""
-    return hardtanh(input, 0.0, 6.0, inplace)
+    if inplace:
+        return in_place(input, relu6)
+    return hardtanh(input, 0.0, 6.0)
 
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     """x / 6 + 1/2, cut off at 0 and 1 (Howard et al., ICCV 2019)."""
-    return _put(input, relu6(input + 3) / 6, inplace)
+    if inplace:
+        return in_place(input, hardsigmoid)
+    return relu6(input + 3) / 6
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """x * hardsigmoid(x) (Howard et al., ICCV 2019)."""
+    if inplace:
+        return in_place(input, hardswish)
     middle = input * (input + 3) / 6
     bent = minigrad.where(input < 3, middle, input)
-    return _put(input, minigrad.where(input > -3, bent, minigrad.zeros_like(input)), inplace)
+    return minigrad.where(input > -3, bent, minigrad.zeros_like(input))
 
 
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
@@ -143,4 +160,6 @@ def softsign(input: Tensor) -> Tensor:
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """x above `threshold`, `value` elsewhere."""
-    return _put(input, minigrad.where(input > threshold, input, minigrad.full_like(input, value)), inplace)
+    if inplace:
+        return in_place(input, threshold, threshold, value)
+    return minigrad.where(input > threshold, input, minigrad.full_like(input, value))

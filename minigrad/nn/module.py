@@ -13,7 +13,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from minigrad.core.engine import RemovableHandle, Rows
+from minigrad.core.engine import RemovableHandle
+from minigrad.core.rows import Rows
 from minigrad.core.tensor import Tensor
 from minigrad.nn import state
 from minigrad.nn.hooks import Hook, Hooks

@@ -7,7 +7,7 @@ from typing import Any
 
 from minigrad.backend import DeviceLike, backend_for, on
 from minigrad.core.dtypes import get_default_dtype
-from minigrad.core.engine import Rows
+from minigrad.core.rows import Rows
 from minigrad.core.tensor import Tensor, wrap
 from minigrad.core.views import count_write
 

@@ -170,19 +170,21 @@ _QUICK_POWERS = {
     2: lambda x: x * x,
     3: lambda x: x * x * x,
     0.5: lambda x: namespace(x).sqrt(x),
+    -0.5: lambda x: 1 / namespace(x).sqrt(x),
 }
 
 
-def _flat_at(input: Any, exponent: Any) -> Any:
-    """Where PyTorch takes input**exponent as constant in the exponent: at 0**b for b >= 0, and at a**0 for a >= 0."""
-    return ((input == 0) & (exponent >= 0)) | ((exponent == 0) & (input >= 0))
+def _slope_base(input: Any, exponent: Any) -> Any:
+    """The base of 0 * 0^-1, which the derivative of 0^0 would be, as 1, so that it is 0 and not NaN; else the input."""
+    if type(exponent) in (int, float):  # decided here, for a look at every element would cost as much as the power
+        return input if exponent else input + (input == 0)
+    return input + ((input == 0) & (exponent == 0))
 
 
 pow.vjp(
-    # Where the exponent is 0 the power is constant: instead of 0 * input^-1, which is NaN at 0, take 0 * input^0.
-    input=lambda g, input, exponent: g * (exponent * pow(input, exponent - (exponent != 0))),
-    # Where it is flat, log(1) makes the derivative 0, and nothing of log(0) gets into derivatives of higher order.
-    exponent=lambda g, ans, input, exponent: g * (ans * log(choose(_flat_at(input, exponent), 1, input))),
+    input=lambda g, input, exponent: g * (exponent * pow(_slope_base(input, exponent), exponent - 1)),
+    # 0^b is constant for b >= 0, as PyTorch has it, and not 0 * log(0).
+    exponent=lambda g, ans, input, exponent: g * keep_where(ans * log(input), ~((input == 0) & (exponent >= 0))),
 )
 
 # ---- the larger, the smaller, and what lies between -----------------------------------------------------------------
@@ -272,9 +274,15 @@ def atan2(input: Array, other: Array) -> Array:
     return namespace(input).arctan2(input, other)
 
 
+def _over_square_radius(side: Any, input: Any, other: Any) -> Any:
+    """`side / (input² + other²)`, and 0 at the origin, where the angle has no direction."""
+    square = input * input + other * other
+    return keep_where(side / square, square != 0)
+
+
 atan2.vjp(
-    input=lambda g, input, other: g * (other / (input * input + other * other)),
-    other=lambda g, input, other: -g * (input / (input * input + other * other)),
+    input=lambda g, input, other: g * _over_square_radius(other, input, other),
+    other=lambda g, input, other: -g * _over_square_radius(input, input, other),
 )
 
 

@@ -20,7 +20,7 @@ from minigrad.ops.recurrent import check_nonlinearity, check_recurrent, gru_step
 
 @functools.lru_cache(maxsize=64)
 def _lstm_affine(device: Device, H: int, dtype: Any) -> tuple[Array, Array]:
-    """gate = factor * tanh(factor * z) + offset for the four gates side by side, as sigmoid(z) = tanh(z / 2) / 2 + 1/2."""
+    """gate = factor * tanh(factor * z) + offset for four gates side by side, as sigmoid(z) = tanh(z / 2) / 2 + 1/2."""
     with on(device):
         factor = backend_for(device).namespace.full((4 * H,), 0.5, dtype)
     offset = factor.copy()

@@ -97,8 +97,8 @@ for _name in ("float", "double", "half", "long", "int", "short", "char", "byte",
     _converter(_name, _BY_NAME[_name.capitalize()])
 
 
-@method(only=True)
-def type(input: Tensor, dtype: Any = None) -> Any:
+@method(called="type", only=True)
+def as_type(input: Tensor, dtype: Any = None) -> Any:
     """The tensor as `dtype` (a dtype, or a name such as "minigrad.FloatTensor"); without one, that name."""
     if dtype is None:
         short = next(name for name, known in _BY_NAME.items() if known == input.dtype)
@@ -136,7 +136,7 @@ def contiguous(input: Tensor) -> Tensor:
 @primitive
 def clone_contiguous(input: Array) -> Array:
     """A copy in row-major order."""
-    return backend.namespace(input).ascontiguousarray(input)
+    return backend.namespace(input).ascontiguousarray(input).reshape(input.shape)  # it makes 1-d of 0-d
 
 
 clone_contiguous.vjp(input=lambda g: g)

@@ -36,13 +36,13 @@ def contract(input: Array, other: Array, *, indices: tuple[str, str, str]) -> Ar
     plan = _as_matmul(indices)
     if plan is None:
         return xp.einsum(f"{indices[0]},{indices[1]}->{indices[2]}", input, other)
-    # Batch, left and right indices and those summed over as one dimension each: (b, l, s) @ (b, s, r) -> (b, l, r).
-    to_input, to_other, to_result, (batch, left, summed) = plan
+    to_input, to_other, to_result, batch, left, summed = plan
     input, other = input.transpose(to_input), other.transpose(to_other)
     sizes = (*input.shape[: batch + left], *other.shape[batch + summed :])
-    b, l, s = (math.prod(part) for part in _cut(input.shape, batch, left))
-    r = math.prod(other.shape[batch + summed :])
-    product = xp.matmul(_for_blas(input.reshape(b, l, s)), _for_blas(other.reshape(b, s, r)))
+    # The batch, left and right indices and those summed over as one dimension each: (B, L, S) @ (B, S, R) -> (B, L, R).
+    B, L, S = math.prod(sizes[:batch]), math.prod(sizes[batch : batch + left]), math.prod(input.shape[batch + left :])
+    R = math.prod(sizes[batch + left :])
+    product = xp.matmul(_for_blas(input.reshape(B, L, S)), _for_blas(other.reshape(B, S, R)))
     return product.reshape(sizes).transpose(to_result)
 
 
@@ -50,10 +50,6 @@ contract.vjp(
     input=lambda g, other, indices: contract(g, other, indices=(indices[2], indices[1], indices[0])),
     other=lambda g, input, indices: contract(g, input, indices=(indices[2], indices[0], indices[1])),
 )
-
-
-def _cut(sizes: tuple[int, ...], first: int, second: int) -> tuple[tuple[int, ...], ...]:
-    return sizes[:first], sizes[first : first + second], sizes[first + second :]
 
 
 @functools.lru_cache(maxsize=1024)
@@ -72,7 +68,9 @@ def _as_matmul(indices: tuple[str, str, str]) -> Any:
         tuple([first.index(index) for index in (*batch, *left, *summed)]),
         tuple([second.index(index) for index in (*batch, *summed, *right)]),
         tuple([made.index(index) for index in result]),
-        (len(batch), len(left), len(summed)),
+        len(batch),
+        len(left),
+        len(summed),
     )
 
 
@@ -147,7 +145,7 @@ def _letters(numbers: Sequence[Any]) -> str:
 
 
 def _without_ellipsis(terms: list[str], result: str | None, operands: list[Tensor]) -> tuple[list[str], str]:
-    """Letters for the dimensions that "..." stands for, the same from the right, and the result where it was implied."""
+    """Letters for the dimensions of "...", the same ones from the right, and the result where it was implied."""
     free = [letter for letter in string.ascii_letters if letter not in "".join([*terms, result or ""])]
     full, widest = [], ""
     for position, (term, tensor) in enumerate(zip(terms, operands, strict=True)):
@@ -240,11 +238,14 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     """The sum over the last `dims` dimensions of `a` and the first of `b`, or over those in the two lists `dims`."""
     if isinstance(dims, int):
         dims = (range(a.ndim - dims, a.ndim), range(dims))
-    of_a, of_b = ([shape._dim(int(dim), tensor.ndim, "tensordot") for dim in part] for part, tensor in zip(dims, (a, b), strict=True))
+    of_a, of_b = (
+        [shape._dim(int(dim), tensor.ndim, "tensordot") for dim in part]
+        for part, tensor in zip(dims, (a, b), strict=True)
+    )
     if len(of_a) != len(of_b) or any(a.shape[i] != b.shape[j] for i, j in zip(of_a, of_b, strict=True)):
         raise RuntimeError(
-            f"tensordot: dimensions {of_a} of shape {tuple(a.shape)} and {of_b} of shape {tuple(b.shape)} must have the "
-            f"same sizes, pair by pair"
+            f"tensordot: dimensions {of_a} of shape {tuple(a.shape)} and {of_b} of shape {tuple(b.shape)} must have "
+            f"the same sizes, pair by pair"
         )
     letters = string.ascii_letters
     first, second = letters[: a.ndim], list(letters[a.ndim : a.ndim + b.ndim])

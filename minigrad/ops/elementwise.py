@@ -28,8 +28,10 @@ zeros_of.vjp(input=lambda g: zeros_of(g))
 @method("sgn", inplace=True)
 @primitive
 def sign(input: Array) -> Array:
-    """-1, 0 or 1; NaN stays NaN. Of a complex number z it is z / |z|."""
-    return input.copy() if input.dtype.kind == "b" else namespace(input).sign(input)
+    """-1, 0 or 1; 0 for NaN, as in PyTorch. Of a complex number z it is z / |z|."""
+    if input.dtype.kind in "bc":
+        return input.copy() if input.dtype.kind == "b" else namespace(input).sign(input)
+    return (input > 0).astype(input.dtype) - (input < 0)
 
 
 sign.vjp(input=lambda g: zeros_of(g))
@@ -350,7 +352,7 @@ def relu(input: Array) -> Array:
     return namespace(input).maximum(input, 0)
 
 
-relu.vjp(input=lambda g, ans: keep_where(g, ans > 0))
+relu.vjp(input=lambda g, ans: keep_where(g, ans != 0))
 
 
 @method(inplace=True)

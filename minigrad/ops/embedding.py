@@ -15,7 +15,7 @@ from minigrad.core.rows import Rows
 from minigrad.core.tensor import Tensor, wrap
 from minigrad.core.views import count_write
 from minigrad.ops.bounds import first_outside
-from minigrad.ops.comparison import where
+from minigrad.ops.comparison import eq, where
 
 
 def embedding_in_primitives(
@@ -29,7 +29,7 @@ def embedding_in_primitives(
     """Rows of `weight` (V, D) at the places in `input` (...): (..., D)."""
     rows = weight[input]
     if padding_idx is not None:
-        is_padding = (input == padding_idx).unsqueeze(-1)
+        is_padding = eq(input, padding_idx).unsqueeze(-1)
         rows = where(is_padding, rows.detach(), rows)  # the value without its gradient
     if scale_grad_by_freq:
         share = wrap(_shares(input._array, weight.shape[0], rows.dtype)).unsqueeze(-1)
@@ -40,8 +40,9 @@ def embedding_in_primitives(
 def _shares(index: Array, V: int, dtype: Any) -> Array:
     """1 over how often each place's row number occurs in `index`, in its shape."""
     xp = namespace(index)
-    counts = xp.bincount(index.reshape(-1), minlength=V)
-    return (1 / counts[index]).astype(dtype)
+    counts = xp.zeros((V,), dtype)
+    xp.add.at(counts, index.reshape(-1), 1)
+    return 1 / counts[index]
 
 
 @fused(composite=embedding_in_primitives)
@@ -100,8 +101,8 @@ def embedding(
     place = first_outside(input._array, V)
     if place is not None:
         raise IndexError(
-            f"embedding: input{list(place) if place else ''} is row {input._array[place]}, the table has {V} rows, 0 to "
-            f"{V - 1}"
+            f"embedding: input{list(place) if place else ''} is row {input._array[place]}, the table has {V} rows, "
+            f"0 to {V - 1}"
         )
     if max_norm is not None:
         _limit_norms(weight, input._array, max_norm, norm_type)

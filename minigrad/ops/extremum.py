@@ -129,7 +129,7 @@ def placed(src: Array, indices: Array, *, sizes: tuple[int, ...], dim: int) -> A
         return src.copy()
     xp = namespace(src)
     result = xp.zeros(sizes, src.dtype)
-    grid = xp.meshgrid(*[xp.arange(size) for size in src.shape], indexing="ij", sparse=True)
+    grid = list(xp.meshgrid(*[xp.arange(size) for size in src.shape], indexing="ij", sparse=True))
     grid[dim] = indices
     result[tuple(grid)] = src
     return result

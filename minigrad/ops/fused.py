@@ -13,6 +13,6 @@ from minigrad.ops.norm import layer_norm
 from minigrad.ops.recurrent import gru, lstm, rnn
 
 __all__ = [
-    "cross_entropy", "embedding", "gru", "gru_cell", "layer_norm", "linear_cross_entropy", "lstm", "lstm_cell", "nll_loss",
-    "rnn", "rnn_cell",
+    "cross_entropy", "embedding", "gru", "gru_cell", "layer_norm", "linear_cross_entropy", "lstm", "lstm_cell",
+    "nll_loss", "rnn", "rnn_cell",
 ]  # fmt: skip

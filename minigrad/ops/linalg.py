@@ -82,8 +82,8 @@ def _misfit(input: Any, other: Any) -> str:
     if first[-1] == inner:
         return f"matmul: {first} @ {second}: the batch dimensions {first[:-2]} and {second[:-2]} do not broadcast"
     message = (
-        f"matmul: {first} @ {second}: dimension -1 of the first has size {first[-1]} and {place} of the second {inner}, "
-        f"they must be equal"
+        f"matmul: {first} @ {second}: dimension -1 of the first has size {first[-1]} and {place} of the second "
+        f"{inner}, they must be equal"
     )
     if len(second) > 1 and first[-1] == second[-1]:
         return f"{message}: transpose the second with .mT"
@@ -99,7 +99,7 @@ def _check_ranks(name: str, tensors: tuple[Tensor, ...], ranks: tuple[int, ...])
     found = tuple([tensor.ndim for tensor in tensors])
     if found != ranks:
         wanted, shapes = " and ".join(map(str, ranks)), " and ".join(str(tuple(tensor.shape)) for tensor in tensors)
-        raise RuntimeError(f"{name}: takes tensors of {wanted} dimensions, these have shapes {shapes}: matmul takes any")
+        raise RuntimeError(f"{name}: takes tensors of {wanted} dimensions, these are {shapes}: matmul takes any")
 
 
 @method()

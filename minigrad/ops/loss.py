@@ -18,7 +18,7 @@ from minigrad.backend import Array, namespace
 from minigrad.core.fused import fused
 from minigrad.core.tensor import Tensor, wrap
 from minigrad.ops.bounds import first_outside
-from minigrad.ops.comparison import where
+from minigrad.ops.comparison import ne, where
 from minigrad.ops.linalg import linear
 from minigrad.ops.softmax import log_softmax
 
@@ -35,8 +35,8 @@ def rows_loss(
     label_smoothing: float = 0.0,
 ) -> Tensor:
     """The loss of log-probabilities (N, C) for class indices (N): 0-d, or (N) for reduction "none"."""
-    N, C = log_probabilities.shape
-    counts = target != ignore_index  # N
+    C = log_probabilities.shape[1]
+    counts = ne(target, ignore_index)  # N
     safe = where(counts, target, 0)
     surprise = -log_probabilities  # N, C
     of_target = surprise[_places(safe), safe]  # N
@@ -98,8 +98,9 @@ def cross_entropy_rows(
 ) -> Any:  # fmt: skip
     """The cross-entropy of logits (N, C) and class indices (N)."""
     return kernels.of(input).cross_entropy_forward(
-        input, target, weight, ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing, keep=keep
-    )
+        input, target, weight,
+        ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing, keep=keep,
+    )  # fmt: skip
 
 
 @cross_entropy_rows.backward
@@ -299,8 +300,8 @@ def _check_classes(name: str, target: Tensor, classes: int, ignore_index: int) -
     place = first_outside(target._array, classes, ignore_index)
     if place is not None:
         raise IndexError(
-            f"{name}: target{list(place) if place else ''} is class {target._array[place]}, there are {classes} classes, 0 to "
-            f"{classes - 1} (ignore_index is {ignore_index})"
+            f"{name}: target{list(place) if place else ''} is class {target._array[place]}, there are {classes} "
+            f"classes, 0 to {classes - 1} (ignore_index is {ignore_index})"
         )
 
 
@@ -323,8 +324,13 @@ def _check_output_layer(
         if given is None:
             continue
         if given.dtype != input.dtype:
-            raise RuntimeError(f"{name}: input is {input.dtype} and {word} {given.dtype}: they must be equal, use .to(dtype)")
+            raise RuntimeError(
+                f"{name}: input is {input.dtype} and {word} {given.dtype}: they must be equal, so convert one of them "
+                f"with .to(dtype)"
+            )
         if word != "linear_weight" and tuple(given.shape) != table[:1]:
-            raise RuntimeError(f"{name}: {word} has shape {tuple(given.shape)}, it must be {table[:1]}, one for each class")
+            raise RuntimeError(
+                f"{name}: {word} has shape {tuple(given.shape)}, it must be {table[:1]}: one number for each class"
+            )
     if weight is not None:
         _check_constant(name, weight)

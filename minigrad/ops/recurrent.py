@@ -170,28 +170,36 @@ def check_nonlinearity(name: str, nonlinearity: str) -> None:
 
 
 def check_recurrent(
-    name: str, gates: int, ndim: int, input: Array, states: dict[str, Array], w_ih: Array, w_hh: Array, b_ih: Any, b_hh: Any
+    name: str,
+    gates: int,
+    ndim: int,
+    input: Array,
+    states: dict[str, Array],
+    w_ih: Array,
+    w_hh: Array,
+    b_ih: Array | None,
+    b_hh: Array | None,
 ) -> None:
     """RuntimeError, in one sentence, unless shapes and dtypes of a recurrent layer (ndim 3) or cell (ndim 2) fit."""
-    features, hidden = input.shape[-1] if input.ndim else 0, next(iter(states.values())).shape[-1]
-    expected = {"w_ih": (gates * hidden, features), "w_hh": (gates * hidden, hidden)}
-    named = {"w_ih": w_ih, "w_hh": w_hh}
-    for bias, array in (("b_ih", b_ih), ("b_hh", b_hh)):
-        if array is not None:
-            expected[bias], named[bias] = (gates * hidden,), array
-    batch = input.shape[-2:-1] if ndim == 3 else input.shape[:-1]
-    if input.ndim != ndim and (ndim == 3 or input.ndim != 1):
+    shape = input.shape
+    if len(shape) != ndim and (ndim == 3 or len(shape) != 1):
         meaning = "(T, B, I): steps, sequences, features" if ndim == 3 else "(B, I) or (I): sequences, features"
-        raise RuntimeError(f"{name}: input must be {meaning}, got shape {tuple(input.shape)}")
-    if ndim == 3 and not input.shape[0]:
-        raise RuntimeError(f"{name}: input of shape {tuple(input.shape)} has no steps: it needs at least one")
-    for word, state in states.items():
-        expected[word], named[word] = (*batch, hidden), state
-    for word, array in named.items():
-        if array.shape != expected[word]:
+        raise RuntimeError(f"{name}: input must be {meaning}, got shape {tuple(shape)}")
+    if ndim == 3 and not shape[0]:
+        raise RuntimeError(f"{name}: input of shape {tuple(shape)} has no steps: it needs at least one")
+    first, state = next(iter(states.items()))
+    hidden = state.shape[-1] if state.ndim else 0
+    batch = shape[-2:-1]
+    fitting = [(word, array, (*batch, hidden)) for word, array in states.items()]
+    fitting += [("w_ih", w_ih, (gates * hidden, shape[-1])), ("w_hh", w_hh, (gates * hidden, hidden))]
+    fitting += [("b_ih", b_ih, (gates * hidden,)), ("b_hh", b_hh, (gates * hidden,))]
+    for word, array, expected in fitting:
+        if array is None:
+            continue
+        if array.shape != expected:
             raise RuntimeError(
-                f"{name}: {word} has shape {tuple(array.shape)}, with input {tuple(input.shape)} and hidden size "
-                f"{hidden} (from {next(iter(states))}) it must be {expected[word]}"
+                f"{name}: {word} has shape {tuple(array.shape)}, with input {tuple(shape)} and hidden size {hidden} "
+                f"(from {first}) it must be {expected}"
             )
         if array.dtype != input.dtype:
             raise RuntimeError(

@@ -16,7 +16,6 @@ from minigrad.ops import elementwise
 from minigrad.ops.method import method
 
 
-
 def _kernel(name: str, dim: int, *arrays: Array) -> Array:
     """Run a kernel along `dim`; a number counts as one element in one dimension."""
     kernel = getattr(kernels.of(arrays[0]), name)

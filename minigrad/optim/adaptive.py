@@ -6,7 +6,7 @@ from typing import Any
 
 from minigrad import kernels
 from minigrad.backend import Array, namespace
-from minigrad.core.engine import Rows
+from minigrad.core.rows import Rows
 from minigrad.optim.optimizer import Optimizer, Settings, State, zeros_of
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from minigrad.backend import Array, namespace
-from minigrad.core.engine import Rows
+from minigrad.core.rows import Rows
 from minigrad.core.modes import enable_grad
 from minigrad.core.tensor import Tensor, wrap
 from minigrad.core.views import count_write
@@ -173,7 +173,9 @@ class Optimizer:
     def _loaded(self, name: str, value: Any, parameter: Tensor) -> Any:
         if name == "step":
             return int(value)  # PyTorch keeps this number in a tensor
-        return value.detach().to(parameter.device, parameter.dtype, copy=True) if isinstance(value, Tensor) else value
+        if not isinstance(value, Tensor):
+            return value
+        return value.detach().to(device=parameter.device, dtype=parameter.dtype, copy=True)
 
     def __repr__(self) -> str:
         lines = [f"{self._name()} ("]

@@ -36,5 +36,7 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name != "hypothesis":
             raise
-        raise ImportError(f"minigrad.testing.{name} draws its examples with hypothesis: pip install hypothesis") from error
+        raise ImportError(
+            f"minigrad.testing.{name} draws its examples with hypothesis: pip install hypothesis"
+        ) from error
     return getattr(module, name)

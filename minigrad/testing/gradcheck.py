@@ -19,6 +19,7 @@ import numpy as np
 from minigrad.backend import from_host, namespace, to_host
 from minigrad.core import engine
 from minigrad.core.modes import enable_grad
+from minigrad.core.rows import Rows
 from minigrad.core.tensor import Tensor, wrap
 
 Host = np.ndarray[Any, Any]
@@ -261,7 +262,7 @@ def _drawn_like(tensor: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def _dense(gradient: Any) -> Tensor:
-    return gradient.to_dense() if isinstance(gradient, engine.Rows) else gradient
+    return gradient.to_dense() if isinstance(gradient, Rows) else gradient
 
 
 @contextmanager

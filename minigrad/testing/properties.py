@@ -20,6 +20,18 @@ from minigrad.core.tensor import Tensor, wrap
 from minigrad.testing import standin, strategies
 from minigrad.testing.gradcheck import gradcheck, gradgradcheck
 from minigrad.testing.rules import faults_of_rules
+from minigrad.testing.running import (
+    assert_close,
+    assert_same_results,
+    backward,
+    backward_tensors,
+    cotangents,
+    frozen,
+    gradient_of,
+    gradients_of,
+    run,
+    subsets,
+)
 from minigrad.testing.spec import Case, OpSpec
 from minigrad.testing.strategies import Host
 
@@ -100,7 +112,7 @@ def equals_reference(spec: OpSpec, case: Case, draw: Draw) -> None:
             assert output.shape == reference.shape, f"output {place}: shape {output.shape}, reference {reference.shape}"
             wanted = spec.expected_dtype(reference.dtype, dtype if typed.floating() else reference.dtype)
             assert output.dtype == wanted, f"output {place}: dtype {output.dtype}, expected {wanted}"
-            _assert_close(output._array, reference, spec, f"output {place}")
+            assert_close(output._array, reference, spec, f"output {place}")
         _raw_arrays_agree(spec, typed, outputs)
 
 
@@ -120,11 +132,14 @@ def layout_does_not_matter(spec: OpSpec, case: Case, draw: Draw) -> None:
     """Inputs whose memory is transposed, strided, reversed or offset give the same values and gradients."""
     arrays = [place for place, one in enumerate(case.inputs) if isinstance(one, np.ndarray)]
     relaid = case.with_inputs(
-        [strategies.relaid(one, draw(strategies.layouts())) if at in arrays else one for at, one in enumerate(case.inputs)]
+        [
+            strategies.relaid(one, draw(strategies.layouts())) if at in arrays else one
+            for at, one in enumerate(case.inputs)
+        ]
     )
     needs = spec.differentiable_in(case) if spec.smooth else []
-    plain, other = _run(spec, case, needs), _run(spec, relaid, needs)
-    _same_results(spec, plain, other, "another memory layout")
+    plain, other = run(spec, case, needs), run(spec, relaid, needs)
+    assert_same_results(spec, plain, other, "another memory layout")
 
 
 @_property(lambda spec: spec.record is not None)
@@ -167,12 +182,12 @@ def gradient_is_linear(spec: OpSpec, case: Case, draw: Draw) -> None:
     needs = spec.differentiable_in(case)
     if not needs:
         return
-    values, once = _run(spec, case, needs)
-    gs, hs = _cotangents(values, _seed(draw)), _cotangents(values, _seed(draw) + 1)
+    values, once = run(spec, case, needs)
+    gs, hs = cotangents(values, _seed(draw)), cotangents(values, _seed(draw) + 1)
     mixed = [None if g is None else 2 * g - 3 * h for g, h in zip(gs, hs, strict=True)]
-    for_g, for_h, for_both = (_run(spec, case, needs, cotangents=one)[1] for one in (gs, hs, mixed))
+    for_g, for_h, for_both = (run(spec, case, needs, cotangents=one)[1] for one in (gs, hs, mixed))
     for place, g, h, both in zip(needs, for_g, for_h, for_both, strict=True):
-        _assert_close(both, 2 * g - 3 * h, spec, f"gradient of input {place} for 2 g - 3 h", slack=100)
+        assert_close(both, 2 * g - 3 * h, spec, f"gradient of input {place} for 2 g - 3 h", slack=100)
 
 
 @_property(_has_gradient)
@@ -188,33 +203,35 @@ def repeated_input_adds_up(spec: OpSpec, case: Case, draw: Draw) -> None:
 def _assert_repeated_adds_up(spec: OpSpec, case: Case, first: int, second: int) -> None:
     apart = list(case.inputs)
     apart[second] = apart[first].copy()
-    values, gradients = _run(spec, case.with_inputs(apart), [first, second])
+    values, gradients = run(spec, case.with_inputs(apart), [first, second])
     inputs = case.with_inputs(apart).tensors([first])
     inputs[second] = inputs[first]
     outputs = spec.run(inputs, case.settings)
-    _backward(outputs, _cotangents(values, 0))
+    backward(outputs, cotangents(values, 0))
     total = gradients[0] + gradients[1]
     if not np.isfinite(total).all():
         return  # the two inputs have different domains, and one's values are outside the other's
-    _assert_close(_gradient(inputs[first]), total, spec, f"gradient of one tensor as inputs {first} and {second}")
+    assert_close(gradient_of(inputs[first]), total, spec, f"gradient of one tensor as inputs {first} and {second}")
 
 
 @_property(_has_gradient)
 def subsets_of_inputs_agree(spec: OpSpec, case: Case, draw: Draw) -> None:
     """A gradient is the same whichever other inputs require one; what requires none gets none."""
     needs = spec.differentiable_in(case)
-    values, full = _run(spec, case, needs)
-    for chosen in _subsets(needs):
+    values, full = run(spec, case, needs)
+    for chosen in subsets(needs):
         inputs = case.tensors(chosen)
         outputs = spec.run(inputs, case.settings)
         for output in outputs:
             if not chosen:
                 assert not output.requires_grad, "nothing requires grad, and yet the result does"
         if chosen:
-            _backward(outputs, _cotangents(values, 0))
+            backward(outputs, cotangents(values, 0))
         for place, gradient in zip(needs, full, strict=True):
             if place in chosen:
-                _assert_close(_gradient(inputs[place]), gradient, spec, f"gradient of input {place} when {chosen} need one")
+                assert_close(
+                    gradient_of(inputs[place]), gradient, spec, f"gradient of input {place} when {chosen} need one"
+                )
             else:
                 assert inputs[place].grad is None, f"input {place} requires no grad and got one"
 
@@ -223,21 +240,21 @@ def subsets_of_inputs_agree(spec: OpSpec, case: Case, draw: Draw) -> None:
 def subsets_of_outputs_agree(spec: OpSpec, case: Case, draw: Draw) -> None:
     """Not using an output is the same as sending zeros into it."""
     needs = spec.differentiable_in(case)
-    values, _ = _run(spec, case, needs)
-    gs = _cotangents(values, _seed(draw))
+    values, _ = run(spec, case, needs)
+    gs = cotangents(values, _seed(draw))
     carrying = [place for place, g in enumerate(gs) if g is not None]
     if not needs or not carrying:
         return
-    for used in _subsets(carrying):
+    for used in subsets(carrying):
         if not used:
             continue
         alone = [g if place in used else None for place, g in enumerate(gs)]
         zeros = [None if g is None else g if place in used else g * 0 for place, g in enumerate(gs)]
         for path in (False, True):
-            one = _run(spec, case, needs, cotangents=alone, create_graph=path)[1]
-            other = _run(spec, case, needs, cotangents=zeros, create_graph=path)[1]
+            one = run(spec, case, needs, cotangents=alone, create_graph=path)[1]
+            other = run(spec, case, needs, cotangents=zeros, create_graph=path)[1]
             for place, first, second in zip(needs, one, other, strict=True):
-                _assert_close(first, second, spec, f"gradient of input {place} when only outputs {used} are used")
+                assert_close(first, second, spec, f"gradient of input {place} when only outputs {used} are used")
 
 
 @_property(_has_gradient)
@@ -246,17 +263,22 @@ def gradient_has_the_inputs_dtype(spec: OpSpec, case: Case, draw: Draw) -> None:
     needs = spec.differentiable_in(case)
     if not needs:
         return
-    typings = [[np.float32] * len(case.inputs), [np.float64] * len(case.inputs)]
+    typings: list[list[Any]] = [[np.float64] * len(case.inputs)]
+    if spec.floats_keep_dtype:
+        typings.append([np.float32] * len(case.inputs))
     if spec.record is not None and spec.record.promote:
         typings.append([draw(st.sampled_from([np.float32, np.float64])) for _ in case.inputs])
     for dtypes in typings:
         typed = case.with_inputs(
-            [one.astype(dtype) if at in case.floating() else one for at, (one, dtype) in enumerate(zip(case.inputs, dtypes, strict=True))]
+            [
+                one.astype(dtype) if at in case.floating() else one
+                for at, (one, dtype) in enumerate(zip(case.inputs, dtypes, strict=True))
+            ]
         )
         for create_graph in (False, True):
             inputs = typed.tensors(needs)
             outputs = spec.run(inputs, typed.settings)
-            gs = _cotangents([to_host(one._array) for one in outputs], 0)
+            gs = cotangents([to_host(one._array) for one in outputs], 0)
             used = [(out, wrap(g)) for out, g in zip(outputs, gs, strict=True) if g is not None and out.requires_grad]
             if not used:
                 continue
@@ -275,18 +297,20 @@ def gradient_has_the_inputs_dtype(spec: OpSpec, case: Case, draw: Draw) -> None:
 def writes_nothing(spec: OpSpec, case: Case, draw: Draw) -> None:
     """Inputs, gradients that flow in, and what the graph saved are only read: read-only arrays in, the same bits after."""
     copies = [one.copy() if isinstance(one, np.ndarray) else one for one in case.inputs]
-    frozen = case.with_inputs([_frozen(one) for one in copies])
+    frozen = case.with_inputs([frozen(one) for one in copies])
     needs = spec.differentiable_in(case) if spec.smooth else []
     inputs = frozen.tensors(needs)
     outputs = spec.run(inputs, frozen.settings)
     results = [to_host(one._array).copy() for one in outputs]
     if needs and any(one.requires_grad for one in outputs):
-        gs = [None if g is None else _frozen(g) for g in _cotangents(results, _seed(draw))]
+        gs = [None if g is None else frozen(g) for g in cotangents(results, _seed(draw))]
         before = [None if g is None else g.copy() for g in gs]
-        gradients = [_grad(outputs, [inputs[at] for at in needs], gs, retain_graph=True) for _ in range(2)]
-        _grad(outputs, [inputs[at] for at in needs], gs, create_graph=True)
-        for first, second in zip(*gradients, strict=True):
-            np.testing.assert_array_equal(first, second, "a second backward through the same graph gives other gradients")
+        gradients = [gradients_of(outputs, [inputs[at] for at in needs], gs, retain_graph=True) for _ in range(2)]
+        gradients_of(outputs, [inputs[at] for at in needs], gs, create_graph=True)
+        for place, first, second in zip(needs, *gradients, strict=True):
+            if spec.exact:
+                assert first.tobytes() == second.tobytes(), f"a second backward gives input {place} another gradient"
+            assert_close(second, first, spec, f"gradient of input {place} in a second backward")
         for g, bits in zip(gs, before, strict=True):
             assert g is None or g.tobytes() == bits.tobytes(), "the gradient that flows in was written"  # type: ignore[union-attr]
     for place, (one, original) in enumerate(zip(copies, case.inputs, strict=True)):
@@ -303,21 +327,21 @@ def runs_on_another_device(spec: OpSpec, case: Case, draw: Draw) -> None:
     """On the stand-in device, which has CuPy's manners, values and gradients are equal, and nothing waits for it."""
     standin.install()
     needs = spec.differentiable_in(case) if spec.smooth else []
-    values, gradients = _run(spec, case, needs)
+    values, gradients = run(spec, case, needs)
     inputs, moved = case.tensors(needs, "standin"), case.settings_on("standin")
-    gs = [None if g is None else wrap(standin.namespace.asarray(g)) for g in _cotangents(values, 0)]
+    gs = [None if g is None else wrap(standin.namespace.asarray(g)) for g in cotangents(values, 0)]
     if spec.waits:
         outputs = spec.run(inputs, moved)
-        _backward_tensors(outputs, gs if needs else [])
+        backward_tensors(outputs, gs if needs else [])
     else:
         with standin.no_synchronisation():
             outputs = spec.run(inputs, moved)
-            _backward_tensors(outputs, gs if needs else [])
+            backward_tensors(outputs, gs if needs else [])
     for place, (output, value) in enumerate(zip(outputs, values, strict=True)):
         assert isinstance(output._array, standin.StandinArray), f"output {place} left the device"
-        _assert_close(to_host(output._array), value, spec, f"output {place} on the stand-in device")
+        assert_close(to_host(output._array), value, spec, f"output {place} on the stand-in device")
     for place, gradient in zip(needs, gradients, strict=True):
-        _assert_close(_gradient(inputs[place]), gradient, spec, f"gradient of input {place} on the stand-in device")
+        assert_close(gradient_of(inputs[place]), gradient, spec, f"gradient of input {place} on the stand-in device")
 
 
 @_property(lambda spec: spec.fused)
@@ -325,21 +349,21 @@ def fused_equals_composite(spec: OpSpec, case: Case, draw: Draw) -> None:
     """The hand-written pair and the composite agree in value, gradient and gradient of the gradient."""
     composite = OpSpec(spec.record.composite, spec.reference, rtol=spec.rtol, exact=False)  # type: ignore[union-attr]
     needs = spec.differentiable_in(case) if spec.smooth else []
-    _same_results(spec, _run(spec, case, needs), _run(composite, case, needs), "the composite")
+    assert_same_results(spec, run(spec, case, needs), run(composite, case, needs), "the composite")
     if needs and spec.smooth >= 2:
         firsts = [_second_gradients(one, case, needs) for one in (spec, composite)]
         for place, first, second in zip(needs, *firsts, strict=True):
-            _assert_close(first, second, spec, f"second gradient of input {place} and the composite's", slack=100)
+            assert_close(first, second, spec, f"second gradient of input {place} and the composite's", slack=100)
 
 
 def _second_gradients(spec: OpSpec, case: Case, needs: list[int]) -> list[Host]:
     inputs = case.tensors(needs)
     outputs = spec.run(inputs, case.settings)
-    gs = _cotangents([to_host(one._array) for one in outputs], 0)
+    gs = cotangents([to_host(one._array) for one in outputs], 0)
     used = [(out, wrap(g)) for out, g in zip(outputs, gs, strict=True) if g is not None and out.requires_grad]
     wanted = [inputs[at] for at in needs]
     firsts = engine.grad([o for o, _ in used], wanted, [g for _, g in used], create_graph=True, materialize_grads=True)
-    return _grad(firsts, wanted, _cotangents([to_host(one._array) for one in firsts], 1))
+    return gradients_of(firsts, wanted, cotangents([to_host(one._array) for one in firsts], 1))
 
 
 @_property(lambda spec: spec.record is not None and not spec.fused and bool(spec.record.rules))
@@ -350,91 +374,9 @@ def rule_reads_as_a_rule(spec: OpSpec, case: Case, draw: Draw) -> None:
     assert not faults, "; ".join(faults)
 
 
-# ---- what the properties share --------------------------------------------------------------------------------------
-
-
 def _positional(spec: OpSpec, case: Case) -> Callable[..., tuple[Tensor, ...]]:
     return lambda *inputs: spec.run(inputs, case.settings)
 
 
 def _seed(draw: Draw) -> int:
     return int(draw(st.integers(0, 1000)))
-
-
-def _cotangents(values: Sequence[Host], seed: int) -> list[Any]:
-    """A gradient to send into each floating output, None for the others."""
-    rng = np.random.default_rng(seed)
-    return [
-        rng.uniform(0.5, 1.5, value.shape).astype(value.dtype) if value.dtype.kind == "f" else None for value in values
-    ]
-
-
-def _backward(outputs: Sequence[Tensor], gs: Sequence[Any]) -> None:
-    _backward_tensors(outputs, [None if g is None else wrap(g) for g in gs])
-
-
-def _backward_tensors(outputs: Sequence[Tensor], gs: Sequence[Any]) -> None:
-    used = [(out, g) for out, g in zip(outputs, gs, strict=False) if g is not None and out.requires_grad]
-    if used:
-        engine.backward([out for out, _ in used], [g for _, g in used])
-
-
-def _gradient(tensor: Tensor) -> Host:
-    gradient = tensor.grad
-    if gradient is None:
-        return np.zeros(tuple(tensor.shape), tensor.dtype)
-    return to_host((gradient.to_dense() if isinstance(gradient, engine.Rows) else gradient)._array)
-
-
-def _grad(outputs: Sequence[Tensor], wanted: list[Tensor], gs: Sequence[Any], **options: bool) -> list[Host]:
-    used = [(out, wrap(g)) for out, g in zip(outputs, gs, strict=True) if g is not None and out.requires_grad]
-    if not used:
-        return [np.zeros(tuple(one.shape), one.dtype) for one in wanted]
-    gradients = engine.grad([o for o, _ in used], wanted, [g for _, g in used], materialize_grads=True, **options)
-    return [to_host((one.to_dense() if isinstance(one, engine.Rows) else one)._array) for one in gradients]
-
-
-def _run(
-    spec: OpSpec, case: Case, needs: list[int], *, cotangents: Sequence[Any] | None = None, create_graph: bool = False
-) -> tuple[list[Host], list[Host]]:
-    """The values, and the gradients of the inputs in `needs`."""
-    inputs = case.tensors(needs)
-    outputs = spec.run(inputs, case.settings)
-    values = [to_host(one._array) for one in outputs]
-    if not needs:
-        return values, []
-    gs = _cotangents(values, 0) if cotangents is None else cotangents
-    return values, _grad(outputs, [inputs[at] for at in needs], gs, create_graph=create_graph)
-
-
-def _frozen(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        value.flags.writeable = False
-    return value
-
-
-def _subsets(items: Sequence[int]) -> list[list[int]]:
-    """Every subset of a few items; of many, the empty one, the single ones and those that leave one out."""
-    if len(items) <= 3:
-        return [[item for at, item in enumerate(items) if bits >> at & 1] for bits in range(2 ** len(items))]
-    return [[], *([item] for item in items), *([one for one in items if one != item] for item in items)]
-
-
-def _same_results(spec: OpSpec, one: tuple[list[Host], list[Host]], other: tuple[list[Host], list[Host]], what: str) -> None:
-    for kind, firsts, seconds in zip(("output", "gradient"), one, other, strict=True):
-        for place, (first, second) in enumerate(zip(firsts, seconds, strict=True)):
-            _assert_close(second, first, spec, f"{kind} {place} with {what}")
-
-
-def _assert_close(value: Any, expected: Any, spec: OpSpec, what: str, slack: float = 1) -> None:
-    """Equal to the spec's tolerance, relative to the largest element: a sum's rounding is that of its largest term."""
-    value, expected = np.asarray(value), np.asarray(expected)
-    assert value.shape == expected.shape, f"{spec.name}: {what} has shape {value.shape}, expected {expected.shape}"
-    if value.dtype.kind != "f":
-        np.testing.assert_array_equal(value, expected, f"{spec.name}: {what}")
-        return
-    single = np.float32 in (value.dtype, expected.dtype)
-    rtol = (max(spec.rtol, 2e-5) if single else spec.rtol) * slack
-    finite = np.abs(expected[np.isfinite(expected)])
-    scale = float(finite.max()) if finite.size else 0.0
-    np.testing.assert_allclose(value, expected, rtol=rtol, atol=rtol * max(scale, 1.0), err_msg=f"{spec.name}: {what}")

@@ -11,7 +11,7 @@ import ast
 import builtins
 import inspect
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,9 @@ def _faults(rule: Callable[..., Any]) -> list[str]:
         return []  # a primitive used as a rule
     tree = _syntax_of(rule)
     arguments = {argument.arg for node in ast.walk(tree) if isinstance(node, ast.arguments) for argument in node.args}
-    local = arguments | {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    local = arguments | {
+        node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
     known = inspect.getclosurevars(rule)
     outside = {**known.globals, **known.nonlocals}
     faults = []
@@ -70,7 +72,7 @@ def _fault_of(node: ast.AST, arguments: set[str], local: set[str], outside: dict
 def _fault_of_call(node: ast.Call, local: set[str], outside: dict[str, Any]) -> str | None:
     function = node.func
     if isinstance(function, ast.Name):
-        if function.id in local or function.id in _SHAPE_ARITHMETIC and function.id not in outside:
+        if function.id in local or (function.id in _SHAPE_ARITHMETIC and function.id not in outside):
             return None
         if function.id not in outside:
             kind = "a builtin" if hasattr(builtins, function.id) else "not known"
@@ -99,7 +101,7 @@ def _fault_of_function(name: str, function: Any) -> str | None:
 # ---- finding a rule in its file -------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=None)
+@cache
 def _functions_in(filename: str) -> list[ast.Lambda | ast.FunctionDef]:
     tree = ast.parse(Path(filename).read_text(encoding="utf-8"))
     return [node for node in ast.walk(tree) if isinstance(node, (ast.Lambda, ast.FunctionDef))]
@@ -120,7 +122,9 @@ def _body_matches(node: ast.Lambda | ast.FunctionDef, code: Any) -> bool:
     """Tells two lambdas of one line apart by the column their code starts at."""
     if not isinstance(node, ast.Lambda):
         return node.name == code.co_name
-    columns = [(start, column) for start, _, column, _ in code.co_positions() if column is not None and start is not None]
+    columns = [
+        (start, column) for start, _, column, _ in code.co_positions() if column is not None and start is not None
+    ]
     body = node.body
     inside = [(body.lineno, body.col_offset), (body.end_lineno or body.lineno, body.end_col_offset or 0)]
     return any(inside[0] <= place <= inside[1] and place > (node.lineno, node.col_offset) for place in columns)

@@ -1,8 +1,8 @@
 """What an op should compute, and on which arguments: one `OpSpec` for each op, from which every check follows.
 
-    OpSpec("exp", np.exp)
-    OpSpec("log", np.log, domain=(0, 5))
-    OpSpec(my_op, lambda x, n: x**n, st.tuples(arrays(shapes()), st.just({"n": 3})).map(...), smooth=2)
+OpSpec("exp", np.exp)
+OpSpec("log", np.log, domain=(0, 5))
+OpSpec(my_op, lambda x, n: x**n, st.tuples(arrays(shapes()), st.just({"n": 3})).map(...), smooth=2)
 """
 
 from __future__ import annotations

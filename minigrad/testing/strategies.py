@@ -7,7 +7,7 @@ example shows is as simple as it can be, and no mistake hides behind a zero.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ _STEP = 16  # numbers are multiples of 1/16
 _MARGIN = 1 / _STEP  # how far numbers stay from a kink, where no step of a numeric derivative reaches
 
 
-@lru_cache(maxsize=None)
+@cache
 def _numbers(domain: Interval, kinks: tuple[float, ...]) -> tuple[float, ...]:
     """The numbers of an open interval, simplest first, away from the kinks."""
     low, high = domain
@@ -38,9 +38,7 @@ def numbers(domain: Interval = (-3, 3), kinks: Sequence[float] = ()) -> st.Searc
     return st.sampled_from(_numbers((float(domain[0]), float(domain[1])), tuple(kinks)))
 
 
-def shapes(
-    *, min_dims: int = 0, max_dims: int = 3, min_side: int = 0, max_side: int = 3
-) -> st.SearchStrategy[Shape]:
+def shapes(*, min_dims: int = 0, max_dims: int = 3, min_side: int = 0, max_side: int = 3) -> st.SearchStrategy[Shape]:
     """Shapes, among them 0-d, empty and size-1 ones unless the bounds exclude them."""
     return hnp.array_shapes(min_dims=min_dims, max_dims=max_dims, min_side=min_side, max_side=max_side)
 

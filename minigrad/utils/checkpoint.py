@@ -23,12 +23,19 @@ from minigrad.core.tensor import Tensor, wrap
 from minigrad.random import default_generator
 
 
-def checkpoint(function: Callable[..., Any], *args: Any, preserve_rng_state: bool = True, **kwargs: Any) -> Any:
+def checkpoint(
+    function: Callable[..., Any],
+    *args: Any,
+    use_reentrant: bool | None = None,
+    preserve_rng_state: bool = True,
+    **kwargs: Any,
+) -> Any:
     """`function(*args, **kwargs)`, which runs again in backward instead of saving what its gradients need.
 
     Args:
         function: gives a Tensor or a tuple. Run twice it must do the same; it may use tensors that are not among its
             arguments, such as parameters.
+        use_reentrant: PyTorch's choice between its two ways; taken and left alone, as there is one here.
         preserve_rng_state: draw the same random numbers (dropout) the second time.
 
     Raises RuntimeError in backward if the function then does something else than before, or if an argument was written
@@ -105,7 +112,7 @@ def _run_again(function: Callable[..., Any], args: Any, kwargs: Any, random_stat
 
 
 def _held(value: Any, watched: list[Tensor]) -> Any:
-    """`value` with its tensors as they are now: the user may write to his, or move them to another place in the graph."""
+    """`value` with its tensors as they are now: the user's may move to another place in the graph."""
     if isinstance(value, Tensor):
         watched.append(value)
         return _at(value, value._current_edge())

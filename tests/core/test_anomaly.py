@@ -28,7 +28,11 @@ def test_forward() -> None:
 
 def test_forward_of_an_infinity() -> None:
     x = minigrad.tensor([1e38])
-    with detect_anomaly(), pytest.raises(AnomalyError, match=r"mul\(.*\) made an infinity at .*x \* 1000"), np.errstate(over="ignore"):
+    with (
+        detect_anomaly(),
+        pytest.raises(AnomalyError, match=r"mul\(.*\) made an infinity at .*x \* 1000"),
+        np.errstate(over="ignore"),
+    ):
         x * 1000.0
 
 
@@ -37,7 +41,9 @@ def test_backward_names_the_forward_line() -> None:
     with np.errstate(divide="ignore"), detect_anomaly():
         y = root(x)  # the line to be named
         z = (y * 1.0).sum()
-        with pytest.raises(AnomalyError, match=r"an infinity comes out of the gradient of 'root'.*test_anomaly\.py:\d+.*y = root\(x\)"):
+        with pytest.raises(
+            AnomalyError, match=r"an infinity comes out of the gradient of 'root'.*test_anomaly\.py:\d+.*y = root\(x\)"
+        ):
             z.backward()
 
 

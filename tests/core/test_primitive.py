@@ -207,7 +207,9 @@ def test_calling_as_python_does() -> None:
 
 
 def test_shapes_that_do_not_broadcast() -> None:
-    with pytest.raises(RuntimeError, match=r"mul: shapes \(2,\) and \(3,\) do not broadcast: dimension -1 has sizes 2 and 3"):
+    with pytest.raises(
+        RuntimeError, match=r"mul: shapes \(2,\) and \(3,\) do not broadcast: dimension -1 has sizes 2 and 3"
+    ):
         leaf([1.0, 2.0]) * leaf([1.0, 2.0, 3.0])
 
 

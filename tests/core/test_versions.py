@@ -49,7 +49,9 @@ def test_a_result_that_the_rule_saved_is_watched() -> None:
     x = leaf([0.5])
     y = x.tanh()  # its rule names `ans`
     y.mul_(2.0)
-    with pytest.raises(RuntimeError, match="'tanh' saved 'ans'.*changed in place since: it is at version 1, saved at version 0"):
+    with pytest.raises(
+        RuntimeError, match="'tanh' saved 'ans'.*changed in place since: it is at version 1, saved at version 0"
+    ):
         y.sum().backward()
 
 
@@ -179,7 +181,9 @@ def test_a_leaf_that_requires_grad_refuses() -> None:
 
 def test_the_shape_must_stay() -> None:
     x = minigrad.tensor([1.0, 2.0])
-    with pytest.raises(RuntimeError, match=r"mul_: the result has shape \(2, 2\), which does not fit in place of \(2,\)"):
+    with pytest.raises(
+        RuntimeError, match=r"mul_: the result has shape \(2, 2\), which does not fit in place of \(2,\)"
+    ):
         x.mul_(minigrad.tensor([[1.0, 2.0], [3.0, 4.0]]))
 
 

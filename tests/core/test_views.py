@@ -291,9 +291,7 @@ def test_second_derivatives_through_a_write() -> None:
     # f = (b^2 a)^2 + b^4 = a^2 b^4 + b^4
     a, b = 1.0, 2.0
     np.testing.assert_allclose(first.detach().numpy(), [2 * a * b**4, 4 * a**2 * b**3 + 4 * b**3])
-    np.testing.assert_allclose(
-        second.numpy(), [2 * b**4 + 8 * a * b**3, 8 * a * b**3 + 12 * a**2 * b**2 + 12 * b**2]
-    )
+    np.testing.assert_allclose(second.numpy(), [2 * b**4 + 8 * a * b**3, 8 * a * b**3 + 12 * a**2 * b**2 + 12 * b**2])
 
 
 def test_memory_is_shared_both_ways() -> None:

@@ -61,6 +61,7 @@ def test_matmul_has_the_numeric_gradients_of_both_orders(shapes: Any, seed: int)
     assert gradgradcheck(minigrad.matmul, inputs, fast_mode=True)
 
 
+@pytest.mark.oracle
 @given(matmul_shapes(), seeds)
 def test_matmul_and_torch_agree_on_gradients(shapes: Any, seed: int) -> None:
     torch = pytest.importorskip("torch")
@@ -93,7 +94,7 @@ def test_arrays_multiply_tensors_from_both_sides() -> None:
 @pytest.mark.parametrize(
     ("first", "second", "said"),
     [
-        ((2, 3), (2, 3), r"\(2, 3\) @ \(2, 3\): dimension -1 of the first has size 3.*of the second 2.*second with .mT"),
+        ((2, 3), (2, 3), r"\(2, 3\) @ \(2, 3\): dimension -1 of the first has size 3.*second 2.*second with .mT"),
         ((3, 4), (3, 2), "transpose the first with .mT"),
         ((2, 3), (4, 5), "they must be equal$"),
         ((2, 3), (2,), "dimension 0 of the second 2"),
@@ -147,7 +148,13 @@ def test_addmm_without_its_input_ignores_a_nan() -> None:
 
 @pytest.mark.parametrize(
     ("name", "shapes"),
-    [("mm", [(2,), (2, 2)]), ("bmm", [(2, 2), (2, 2, 2)]), ("mv", [(2, 2), (2, 2)]), ("dot", [(2, 2), (2,)]), ("outer", [(), (2,)])],
+    [
+        ("mm", [(2,), (2, 2)]),
+        ("bmm", [(2, 2), (2, 2, 2)]),
+        ("mv", [(2, 2), (2, 2)]),
+        ("dot", [(2, 2), (2,)]),
+        ("outer", [(), (2,)]),
+    ],
 )
 def test_a_wrong_rank_is_named(name: str, shapes: Any) -> None:
     with pytest.raises(RuntimeError, match=f"{name}: takes tensors of"):
@@ -175,9 +182,8 @@ def linear_shapes(draw: Any) -> list[tuple[int, ...]]:
 def test_linear_is_the_affine_map_and_has_numeric_gradients(shapes: Any, seed: int) -> None:
     inputs = drawn(seed, *shapes)
     x, w, *bias = (tensor.detach().numpy() for tensor in inputs)
-    np.testing.assert_allclose(
-        linear(*inputs).detach().numpy(), np.einsum("...i,...i" if w.ndim == 1 else "...i,oi->...o", x, w) + sum(bias), atol=1e-12
-    )
+    expected = np.einsum("...i,...i" if w.ndim == 1 else "...i,oi->...o", x, w) + sum(bias)
+    np.testing.assert_allclose(linear(*inputs).detach().numpy(), expected, atol=1e-12)
     assert gradcheck(linear, inputs, exact=True)
     assert gradgradcheck(linear, inputs, fast_mode=True)
 
@@ -185,7 +191,8 @@ def test_linear_is_the_affine_map_and_has_numeric_gradients(shapes: Any, seed: i
 def test_the_weight_gradient_is_made_in_the_weights_own_layout() -> None:
     x, w = drawn(0, (5, 3, 4), (2, 4))
     linear(x, w).backward(minigrad.ones(5, 3, 2, dtype=minigrad.float64))
-    assert w.grad._array.flags.c_contiguous and w.grad._array.base is None
+    assert w.grad._array.flags.c_contiguous
+    assert w.grad._array.base is None
 
 
 @pytest.mark.parametrize(
@@ -222,16 +229,14 @@ def einsums(draw: Any, most: int = 4) -> tuple[list[str], str, list[tuple[int, .
     present = sorted({*"".join(terms)})
     result = "".join(draw(st.permutations(present))[: draw(st.integers(0, len(present)))])
     stretched = draw(st.booleans())
-    shapes = [
-        tuple([1 if stretched and draw(st.booleans()) else size[letter] for letter in term]) for term in terms
-    ]
+    shapes = [tuple([1 if stretched and draw(st.booleans()) else size[letter] for letter in term]) for term in terms]
     return terms, result, shapes
 
 
 def by_definition(terms: list[str], result: str, arrays: list[Any]) -> Any:
     """The sum over every combination of the indices, each index along an axis of its own."""
     letters = sorted({*"".join(terms)})
-    size = {letter: 1 for letter in letters}
+    size = dict.fromkeys(letters, 1)
     for term, array in zip(terms, arrays, strict=True):
         for letter, length in zip(term, array.shape, strict=True):
             size[letter] = max(size[letter], length)
@@ -267,6 +272,7 @@ def test_einsum_has_the_numeric_gradients_of_both_orders(drawing: Any, seed: int
     assert gradgradcheck(function, operands, fast_mode=True)
 
 
+@pytest.mark.oracle
 @pytest.mark.parametrize(
     ("equation", "shapes"),
     [
@@ -335,7 +341,7 @@ def test_many_operands_are_contracted_in_a_good_order(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(contract.op, "forward", counted)
     result = minigrad.einsum("ab,bc,cd,de->ae", *operands)
-    assert len(largest) == 3 and max(largest) == 3
+    assert largest == [3, 3, 3]
     a, b, c, d = (tensor.detach().numpy() for tensor in operands)
     np.testing.assert_allclose(result.detach().numpy(), a @ b @ c @ d, rtol=1e-9)
 
@@ -347,7 +353,8 @@ def test_tensordot_is_numpys(count: int, seed: int) -> None:
     np.testing.assert_allclose(minigrad.tensordot(a, b, count).detach().numpy(), np.tensordot(A, B, count), atol=1e-12)
     lists = ([-1, 0], [1, 0])
     c = minigrad.tensor(np.random.default_rng(seed).standard_normal((2, 4, 6)))
-    np.testing.assert_allclose(minigrad.tensordot(a, c, lists).detach().numpy(), np.tensordot(A, c.numpy(), lists), atol=1e-12)
+    found = minigrad.tensordot(a, c, lists).detach().numpy()
+    np.testing.assert_allclose(found, np.tensordot(A, c.numpy(), lists), atol=1e-12)
     with pytest.raises(RuntimeError, match="pair by pair"):
         minigrad.tensordot(a, c, ([0, 1], [0, 1]))
 
@@ -376,4 +383,3 @@ def test_products_run_on_another_device_without_waiting(function: Any) -> None:
     np.testing.assert_allclose(backend.to_host(result._array), expected.detach().numpy(), rtol=1e-12)
     for one, other in zip(host, away, strict=True):
         np.testing.assert_allclose(backend.to_host(other.grad._array), one.grad.numpy(), rtol=1e-12)
-

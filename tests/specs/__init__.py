@@ -2,10 +2,36 @@
 
 from minigrad.testing import OpSpec
 
-from . import arithmetic, comparison, conversion, elementwise, engine, fused, indexing, linalg, reduction, shape, softmax
+from . import (
+    arithmetic,
+    comparison,
+    conversion,
+    elementwise,
+    engine,
+    fused,
+    indexing,
+    linalg,
+    nn,
+    reduction,
+    shape,
+    softmax,
+)
 
 SPECS: list[OpSpec] = [
     spec
-    for module in (engine, arithmetic, elementwise, comparison, reduction, shape, indexing, conversion, linalg, softmax, fused)
+    for module in (
+        engine,
+        arithmetic,
+        elementwise,
+        comparison,
+        reduction,
+        shape,
+        indexing,
+        conversion,
+        linalg,
+        softmax,
+        fused,
+        nn,
+    )
     for spec in module.SPECS
 ]

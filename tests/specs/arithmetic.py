@@ -24,7 +24,11 @@ def each(function: Callable[..., float]) -> Callable[..., Host]:
 
 @st.composite
 def two(
-    draw: st.DrawFn, first: Interval = (-3, 3), second: Interval = (-3, 3), kinks: tuple[float, ...] = (), shift: float = 0
+    draw: st.DrawFn,
+    first: Interval = (-3, 3),
+    second: Interval = (-3, 3),
+    kinks: tuple[float, ...] = (),
+    shift: float = 0,
 ) -> Arguments:
     """Two arrays that broadcast, or an array and a number; the second's `kinks` are left out, and it is shifted."""
     if draw(st.integers(0, 3)) == 0:

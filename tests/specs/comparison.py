@@ -123,7 +123,7 @@ SPECS = [
     OpSpec("bitwise_and", on_bits(lambda x, y: x & y), _bits(), smooth=0),
     OpSpec("bitwise_or", on_bits(lambda x, y: x | y), _bits(), smooth=0),
     OpSpec("bitwise_xor", on_bits(lambda x, y: x ^ y), _bits(), smooth=0),
-    OpSpec("bitwise_not", on_bits(lambda x: ~x if not isinstance(x, np.bool) else not x), _bits(1), smooth=0),
+    OpSpec("bitwise_not", on_bits(lambda x: not x if isinstance(x, (bool, np.bool)) else ~x), _bits(1), smooth=0),
     OpSpec("keep_where", lambda x, mask: _picked(mask, x, 0.0), _keep()),
     OpSpec("choose", _picked, _choose()),
     OpSpec("replace_where", lambda x, mask, value: _picked(mask, value, x), _replace()),

@@ -1,4 +1,4 @@
-"""Specs of minigrad/ops/indexing.py and sorting.py."""
+"""Specs of minigrad/ops/indexing.py, sorting.py and filling.py."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from minigrad.testing import OpSpec
-from minigrad.testing.strategies import Host, arrays, indices, integers, masks, shapes
+from minigrad.testing.strategies import Host, arrays, broadcastable, indices, integers, masks, numbers, shapes
 
 Arguments = tuple[list[Any], dict[str, Any]]
 
@@ -152,13 +152,32 @@ def _in_order(x: Host, dim: int, descending: bool) -> tuple[Host, Host]:
     return (-np.sort(-x, axis=dim) if descending else np.sort(x, axis=dim)), order
 
 
+@st.composite
+def _fill(draw: st.DrawFn) -> Arguments:
+    value = draw(st.one_of(numbers(), arrays(())))
+    return [draw(arrays(shapes())), value], {}
+
+
+@st.composite
+def _copy(draw: st.DrawFn) -> Arguments:
+    one, other = draw(broadcastable(2))
+    return [draw(arrays(np.broadcast_shapes(one, other))), draw(arrays(other))], {}
+
+
 SPECS = [
+    OpSpec("fill", lambda x, value: np.array([float(value)] * x.size).reshape(x.shape), _fill()),
+    OpSpec("copy", lambda x, src: src + np.zeros(x.shape), _copy()),
     OpSpec("basic_index", _elements, _basic()),
     OpSpec("basic_scatter", _summed_at, _basic_scatter()),
     OpSpec("array_index", _elements, _array_index(), waits=True),
     OpSpec("index_sum", _summed_at, _index_sum(), waits=True),
     OpSpec("index_replace", _replaced, _index_replace(), waits=True),
-    OpSpec("index_accumulate", lambda x, values, index: x + _summed_at(values, x.shape, index), _index_accumulate(), waits=True),
+    OpSpec(
+        "index_accumulate",
+        lambda x, values, index: x + _summed_at(values, x.shape, index),
+        _index_accumulate(),
+        waits=True,
+    ),
     OpSpec("gathered", _taken, _gathered()),
     OpSpec("scatter_sum", _summed_along, _scatter_sum()),
     OpSpec("scattered", _replaced_along, _scattered()),

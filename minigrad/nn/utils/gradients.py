@@ -9,7 +9,7 @@ from typing import Any
 import minigrad
 from minigrad import kernels
 from minigrad.backend import Array, namespace
-from minigrad.core.engine import Rows
+from minigrad.core.rows import Rows
 from minigrad.core.tensor import Tensor, wrap
 from minigrad.core.views import count_write
 

@@ -1,0 +1,101 @@
+"""The model: its two ways to a loss agree, and the state carries everything that was read."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minigrad
+import minigrad.nn.functional as F
+from minigrad.testing import standin
+from nlp.models.rnn_lm import CELLS, RNNLM, detach
+
+cells = st.sampled_from(sorted(CELLS))
+
+
+def make(cell: str, tied: bool = False, layers: int = 2, dropout: float = 0.0) -> RNNLM:
+    minigrad.manual_seed(0)
+    return RNNLM(11, 6, 6, layers, dropout, cell, tied)
+
+
+def words(seed: int, T: int, B: int) -> minigrad.Tensor:
+    return minigrad.tensor(np.random.default_rng(seed).integers(0, 11, (T, B)))
+
+
+@given(cells, st.booleans(), st.integers(1, 5), st.integers(1, 3), st.integers(0, 100))
+def test_the_loss_is_the_cross_entropy_of_the_scores(cell: str, tied: bool, T: int, B: int, seed: int) -> None:
+    model = make(cell, tied)
+    input, target = words(seed, T, B), words(seed + 1, T, B)
+    scores, _ = model(input)
+    assert scores.shape == (T, B, 11)
+    for reduction in ("mean", "sum"):
+        loss, _ = model.loss(input, target, reduction=reduction)
+        expected = F.cross_entropy(scores.reshape(-1, 11), target.reshape(-1), reduction=reduction)
+        np.testing.assert_allclose(loss.item(), expected.item(), rtol=1e-5)
+
+
+@given(cells, st.integers(1, 3), st.integers(2, 8), st.data())
+def test_reading_in_pieces_is_reading_at_once(cell: str, layers: int, T: int, data: st.DataObject) -> None:
+    model = make(cell, layers=layers)
+    cut = data.draw(st.integers(1, T - 1))
+    input = words(cut, T, 2)
+    whole, _ = model(input)
+    first, state = model(input[:cut])
+    second, _ = model(input[cut:], detach(state))
+    np.testing.assert_allclose(minigrad.cat([first, second]).detach().numpy(), whole.detach().numpy(), atol=1e-6)
+
+
+@given(cells)
+def test_a_detached_state_ends_the_gradient(cell: str) -> None:
+    model = make(cell)
+    _, state = model.loss(words(0, 3, 2), words(1, 3, 2))
+    parts = state if isinstance(state, tuple) else (state,)
+    assert all(part.requires_grad for part in parts)
+    cut = detach(state)
+    assert not any(part.requires_grad for part in (cut if isinstance(cut, tuple) else (cut,)))
+
+
+def test_tied_weights_are_one_parameter() -> None:
+    model = make("lstm", tied=True)
+    assert model.decoder.weight is model.embedding.weight
+    names = [name for name, _ in model.named_parameters()]
+    assert "embedding.weight" in names
+    assert "decoder.weight" not in names
+    model.loss(words(0, 3, 2), words(1, 3, 2))[0].backward()
+    # 11 rows all get a gradient from the output layer, though few of the words occur
+    assert (model.embedding.weight.grad.numpy() != 0).any(axis=1).all()
+    with pytest.raises(ValueError, match="of one size"):
+        RNNLM(11, 4, 6, tied=True)
+
+
+def test_dropout_acts_in_training_only() -> None:
+    model = make("lstm", dropout=0.5)
+    input = words(0, 4, 3)
+    first, second = model(input)[0].detach().numpy(), model(input)[0].detach().numpy()
+    assert not np.array_equal(first, second)
+    model.eval()
+    first, second = model(input)[0].detach().numpy(), model(input)[0].detach().numpy()
+    np.testing.assert_array_equal(first, second)
+
+
+def test_an_untrained_model_thinks_all_words_about_equally_likely() -> None:
+    loss, _ = make("lstm").loss(words(0, 30, 5), words(1, 30, 5))
+    assert abs(loss.item() - np.log(11)) < 0.1
+
+
+@pytest.mark.parametrize("cell", sorted(CELLS))
+def test_it_runs_the_same_on_the_stand_in_device(cell: str) -> None:
+    standin.install()
+    model = make(cell)
+    expected, _ = model.loss(words(0, 5, 3), words(1, 5, 3))
+    expected.backward()
+    gradient = model.recurrent.weight_hh_l0.grad.numpy()
+    elsewhere = make(cell).to("standin")
+    loss, state = elsewhere.loss(words(0, 5, 3).to("standin"), words(1, 5, 3).to("standin"))
+    with standin.no_synchronisation():
+        loss.backward()
+        detach(state)
+    np.testing.assert_allclose(loss.item(), expected.item(), rtol=1e-5)
+    np.testing.assert_allclose(elsewhere.recurrent.weight_hh_l0.grad.cpu().numpy(), gradient, atol=1e-6)

@@ -1,0 +1,168 @@
+"""A run folder: what is written comes back, nothing is overwritten, and what is missing or damaged is named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from nlp_helpers import char_vocabulary, pattern_corpus, tiny
+
+import minigrad
+import nlp
+from nlp.curves import draw_curves
+from nlp.errors import NlpError
+from nlp.experiment import Experiment
+from nlp.run_folder import CONFIG, CURVES, METRICS, SAMPLE, VOCABULARY, WEIGHTS, RunFolder
+from nlp.text import UNK
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, Experiment]:
+    folder = RunFolder.create(tmp_path_factory.mktemp("runs") / "one", "pattern")
+    experiment = Experiment(tiny(tied=True, layers=2), pattern_corpus())
+    list(experiment.train(folder))
+    experiment.finish(folder)
+    return folder, experiment
+
+
+@pytest.fixture
+def copy(finished: tuple[RunFolder, Experiment], tmp_path: Path) -> Path:
+    """The finished folder's files in a folder of its own, to be damaged."""
+    for file in finished[0].path.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    return tmp_path
+
+
+def test_everything_is_there_and_nothing_else(finished: tuple[RunFolder, Experiment]) -> None:
+    names = {file.name for file in finished[0].path.iterdir()}
+    assert names == {CONFIG, VOCABULARY, WEIGHTS, METRICS, CURVES, SAMPLE}
+
+
+def test_what_is_loaded_is_what_was_trained(finished: tuple[RunFolder, Experiment]) -> None:
+    folder, experiment = finished
+    language_model = nlp.load(folder.path)
+    assert not language_model.model.training
+    assert language_model.vocabulary == experiment.vocabulary
+    assert language_model.tokenizer.settings() == experiment.tokenizer.settings()
+    assert language_model.config == experiment.config
+    assert set(language_model.model.state_dict()) == set(experiment.trainer.best)
+    for name, value in language_model.model.state_dict().items():
+        np.testing.assert_array_equal(value.numpy(), experiment.trainer.best[name].numpy())
+    assert language_model.model.decoder.weight is language_model.model.embedding.weight
+
+
+def test_the_weights_are_an_ordinary_safetensors_file(finished: tuple[RunFolder, Experiment]) -> None:
+    torch = pytest.importorskip("torch", reason="compares with PyTorch")
+    from safetensors.torch import load_file
+
+    weights = load_file(finished[0].path / WEIGHTS)
+    lstm = torch.nn.LSTM(12, 12, 2)
+    lstm.load_state_dict({n.removeprefix("recurrent."): w for n, w in weights.items() if n.startswith("recurrent.")})
+
+
+def test_the_metrics_and_the_sample_say_what_happened(finished: tuple[RunFolder, Experiment]) -> None:
+    folder, experiment = finished
+    *events, results = folder.metrics()
+    assert [event["epoch"] for event in events if event["kind"] == "epoch"] == [1, 2]
+    assert min(event["valid_loss"] for event in events if event["kind"] == "epoch") == experiment.trainer.best_loss
+    assert results["kind"] == "results"
+    assert results["test_perplexity"] < results["test_unigram_perplexity"]
+    sample = (folder.path / SAMPLE).read_text(encoding="utf-8")
+    assert sample == experiment.sample() + "\n"
+    config = json.loads((folder.path / CONFIG).read_text(encoding="utf-8"))
+    assert config["corpus"]["sha256"] == experiment.corpus.sha256
+    assert config["versions"]["numpy"] == np.__version__
+    assert (folder.path / CURVES).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_curves_can_be_drawn_of_a_run_that_was_stopped(copy: Path) -> None:
+    (copy / CURVES).unlink()
+    lines = (copy / METRICS).read_text().splitlines()
+    (copy / METRICS).write_text("\n".join(lines[:1]) + "\n")  # one step, no epoch, no results
+    draw_curves(RunFolder.open(copy))
+    assert (copy / CURVES).stat().st_size > 1000
+
+
+def test_folders_are_numbered_and_none_is_used_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = [RunFolder.create(None, "book").path for _ in range(3)]
+    assert made == [Path("runs/book-1"), Path("runs/book-2"), Path("runs/book-3")]
+    assert RunFolder.create(None, "other").path == Path("runs/other-1")
+
+
+def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("precious")
+    with pytest.raises(NlpError, match="is not empty"):
+        RunFolder.create(tmp_path, "book")
+    assert [file.name for file in tmp_path.iterdir()] == ["thesis.txt"]
+    with pytest.raises(NlpError, match="cannot be made"):
+        RunFolder.create(tmp_path / "thesis.txt", "book")
+    assert RunFolder.create(tmp_path / "new" / "deep", "book").path.is_dir()
+
+
+@pytest.mark.parametrize("name", [CONFIG, VOCABULARY, WEIGHTS])
+def test_a_missing_file_is_named(copy: Path, name: str) -> None:
+    (copy / name).unlink()
+    with pytest.raises(NlpError, match=f"has no {name}"):
+        nlp.load(copy)
+
+
+def edited(copy: Path, name: str, change: object) -> None:
+    content = json.loads((copy / name).read_text())
+    change(content)  # type: ignore[operator]
+    (copy / name).write_text(json.dumps(content))
+
+
+DAMAGE = {
+    "config half written": (lambda path: (path / CONFIG).write_text('{"options": {'), "is not JSON"),
+    "config a list": (lambda path: (path / CONFIG).write_text("[1]"), "not a JSON object"),
+    "config empty": (lambda path: (path / CONFIG).write_text("{}"), "'options' is missing"),
+    "config of bytes": (lambda path: (path / CONFIG).write_bytes(b"\xff\xfe\x00"), "cannot be read"),
+    "options no object": (lambda path: edited(path, CONFIG, lambda c: c.update(options=3)), "cannot be used|missing"),
+    "an option unknown": (lambda path: edited(path, CONFIG, lambda c: c["options"].update(magic=1)), "'magic'"),
+    "an option wrong": (
+        lambda path: edited(path, CONFIG, lambda c: c["options"].update(hidden=-3)),
+        "--hidden must be",
+    ),
+    "a level unknown": (lambda path: edited(path, CONFIG, lambda c: c["tokenizer"].update(level="sound")), "sound"),
+    "a setting unknown": (lambda path: edited(path, CONFIG, lambda c: c["tokenizer"].update(x=1)), "missing or wrong"),
+    "vocabulary half written": (lambda path: (path / VOCABULARY).write_text('{"tokens"'), "not JSON"),
+    "vocabulary of another": (
+        lambda path: (path / VOCABULARY).write_text(char_vocabulary("abc").to_json()),
+        "does not fit",
+    ),
+    "weights cut off": (lambda path: (path / WEIGHTS).write_bytes((path / WEIGHTS).read_bytes()[:-40]), "does not fit"),
+    "weights of a text": (lambda path: (path / WEIGHTS).write_text("once upon a time"), "does not fit"),
+    "weights a list": (lambda path: minigrad.save([minigrad.ones(2)], path / WEIGHTS), "does not fit"),
+    "weights of another": (
+        lambda path: edited(path, CONFIG, lambda c: c["options"].update(hidden=13, embedding=13)),
+        "does not fit",
+    ),
+    "weights of another cell": (lambda path: edited(path, CONFIG, lambda c: c["options"].update(model="gru")), "fit"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(DAMAGE))
+def test_damage_is_told_in_one_sentence(copy: Path, name: str) -> None:
+    damage, message = DAMAGE[name]
+    damage(copy)
+    with pytest.raises(NlpError, match=message) as caught:
+        nlp.load(copy)
+    assert "\n" not in str(caught.value)
+    assert str(copy) in str(caught.value)
+
+
+def test_no_folder_and_no_device(copy: Path, tmp_path: Path) -> None:
+    with pytest.raises(NlpError, match="does not exist"):
+        nlp.load(tmp_path / "nowhere")
+    with pytest.raises(NlpError, match="is a file, not a run folder"):
+        nlp.load(copy / CONFIG)
+    with pytest.raises(NlpError, match="--device warp"):
+        nlp.load(copy, device="warp")
+
+
+def test_what_training_does_not_know_is_unknown_after_loading(finished: tuple[RunFolder, Experiment]) -> None:
+    vocabulary = nlp.load(finished[0].path).vocabulary
+    assert vocabulary.id_of("zebra") == vocabulary.id_of(UNK) == vocabulary.unk_id

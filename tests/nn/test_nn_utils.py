@@ -1,0 +1,142 @@
+"""Clipping gradients, and parameters as a vector."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import hypothesis.extra.numpy as hnp
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given
+
+import minigrad
+from minigrad import nn
+from minigrad.core.rows import Rows
+from minigrad.nn.utils import clip_grad_norm_, clip_grad_value_, parameters_to_vector, vector_to_parameters
+from minigrad.testing import standin
+from nn.oracle import array, close, torch
+
+elements = st.floats(-100, 100).filter(lambda value: value == 0 or abs(value) > 1e-3)
+gradients = st.lists(
+    hnp.arrays(np.float64, hnp.array_shapes(max_dims=2, max_side=3), elements=elements), min_size=1, max_size=4
+)
+
+
+def parameters_of(library: Any, values: list[np.ndarray]) -> list[Any]:
+    """Parameters with these gradients, and one without any."""
+    leaves = [library.zeros(tuple(one.shape), dtype=library.float64, requires_grad=True) for one in values]
+    for leaf, one in zip(leaves, values, strict=True):
+        leaf.grad = library.tensor(one)
+    return [*leaves, library.zeros(2, requires_grad=True)]
+
+
+@given(values=gradients, max_norm=st.floats(0.1, 100), p=st.sampled_from([2.0, 1.0, 3.0, math.inf]))
+def test_clipping_bounds_the_norm_and_keeps_the_direction(values: list[np.ndarray], max_norm: float, p: float) -> None:
+    leaves = parameters_of(minigrad, values)
+    norm = clip_grad_norm_(leaves, max_norm, p)
+    flat = np.concatenate([one.ravel() for one in values])
+    expected = np.linalg.norm(flat, p)
+    assert norm.shape == ()
+    assert norm.item() == pytest.approx(expected, rel=1e-9)
+    clipped = np.concatenate([array(leaf.grad).ravel() for leaf in leaves[:-1]])
+    np.testing.assert_allclose(clipped, flat * min(1, max_norm / (expected + 1e-6)), rtol=1e-9)
+    assert np.linalg.norm(clipped, p) <= max_norm * (1 + 1e-9)
+    assert leaves[-1].grad is None
+
+
+@pytest.mark.oracle
+@given(values=gradients, max_norm=st.floats(0.1, 100), p=st.sampled_from([2.0, 1.0, 0.5, math.inf]))
+def test_clipping_is_pytorchs(values: list[np.ndarray], max_norm: float, p: float) -> None:
+    results = []
+    for library, utils in ((minigrad, nn.utils), (torch(), torch().nn.utils)):
+        leaves = parameters_of(library, values)
+        norm = utils.clip_grad_norm_(iter(leaves), max_norm, p)
+        results.append([norm, *(leaf.grad for leaf in leaves[:-1])])
+    for found, expected in zip(*results, strict=True):
+        close(found, expected, 1e-9)
+
+
+def test_clipping_one_tensor_and_none() -> None:
+    leaf = minigrad.zeros(2, requires_grad=True)
+    assert clip_grad_norm_([leaf], 1.0).item() == 0
+    assert clip_grad_norm_([], 1.0).item() == 0
+    leaf.grad = minigrad.tensor([3.0, 4.0])
+    assert clip_grad_norm_(leaf, 1.0).item() == 5
+    close(leaf.grad, np.array([0.6, 0.8], np.float32))
+
+
+def test_clipping_does_not_touch_what_the_gradient_was_made_of() -> None:
+    x, y = minigrad.ones(3, requires_grad=True), minigrad.ones(3, requires_grad=True)
+    (x + y).sum().backward()
+    clip_grad_norm_([x], 0.1)
+    close(y.grad, np.ones(3, np.float32))
+
+
+@given(index=st.lists(st.integers(0, 4), min_size=1, max_size=8), max_norm=st.floats(0.1, 5))
+def test_sparse_gradients_count_with_their_rows_added_up(index: list[int], max_norm: float) -> None:
+    results = []
+    for sparse in (False, True):
+        minigrad.manual_seed(0)
+        table, layer = nn.Embedding(5, 2, sparse=sparse, dtype=minigrad.float64), nn.Linear(2, 1).double()
+        layer(table(minigrad.tensor(index))).square().sum().backward()
+        parameters = [*table.parameters(), *layer.parameters()]
+        results.append([clip_grad_norm_(parameters, max_norm), *(parameter.grad for parameter in parameters)])
+    for dense, sparse_one in zip(*results, strict=True):
+        close(sparse_one, dense, 1e-12)
+    assert isinstance(results[1][1], Rows)
+
+
+def test_a_norm_that_is_not_finite() -> None:
+    for bad in (math.inf, math.nan):
+        leaf = minigrad.zeros(2, requires_grad=True)
+        leaf.grad = minigrad.tensor([1.0, bad])
+        with pytest.raises(RuntimeError, match=f"norm of the gradients is {bad}"):
+            clip_grad_norm_([leaf], 1.0, error_if_nonfinite=True)
+        close(leaf.grad, np.array([1.0, bad], np.float32))
+        assert not math.isfinite(clip_grad_norm_([leaf], 1.0).item())
+
+
+@pytest.mark.parametrize("p", [2.0, 1.0, math.inf])
+def test_clipping_on_the_standin_device_waits_for_nothing(p: float) -> None:
+    standin.install()
+    values = [np.array([3.0, -4.0], np.float32), np.array([[12.0]], np.float32)]
+    results = []
+    for device in ("cpu", "standin"):
+        leaves = [minigrad.zeros(one.shape, device=device, requires_grad=True) for one in values]
+        for leaf, one in zip(leaves, values, strict=True):
+            leaf.grad = minigrad.tensor(one, device=device)
+        with standin.no_synchronisation():
+            norm = clip_grad_norm_(leaves, 1.0, p)
+            clip_grad_value_(leaves, 0.2)
+        assert norm.device.type == device
+        results.append([norm, *(leaf.grad for leaf in leaves)])
+    for expected, found in zip(*results, strict=True):
+        close(found, expected, 1e-6)
+
+
+@given(values=gradients, bound=st.floats(0.1, 50))
+def test_clipping_values(values: list[np.ndarray], bound: float) -> None:
+    leaves = parameters_of(minigrad, values)
+    before = [leaf.grad for leaf in leaves]
+    clip_grad_value_(leaves, bound)
+    for leaf, one, held in zip(leaves, values, before, strict=False):
+        close(leaf.grad, np.clip(one, -bound, bound))
+        assert leaf.grad is held
+
+
+def test_parameters_as_a_vector() -> None:
+    net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    vector = parameters_to_vector(net.parameters())
+    close(vector, np.concatenate([array(parameter).ravel() for parameter in net.parameters()]))
+    (vector * vector).sum().backward()
+    for parameter in net.parameters():
+        close(parameter.grad, 2 * array(parameter))
+    numbers = minigrad.arange(vector.numel(), dtype=minigrad.float32)
+    vector_to_parameters(numbers, net.parameters())
+    close(parameters_to_vector(net.parameters()), numbers)
+    close(net[0].bias, np.array([6, 7, 8], np.float32))
+    assert all(parameter.is_leaf and parameter.requires_grad for parameter in net.parameters())
+    with pytest.raises(RuntimeError, match=r"have 13 elements, and the vector's shape is \(5,\)"):
+        vector_to_parameters(minigrad.zeros(5), net.parameters())
