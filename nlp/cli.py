@@ -31,7 +31,8 @@ class OneSentence(TyperGroup):
             code = super().main(*args, **{**settings, "standalone_mode": False})
         except (typer.TyperException, NlpError) as error:
             message = error.format_message() if isinstance(error, typer.TyperException) else str(error)
-            typer.echo(f"nlp: {message}", err=True)
+            if message:  # there is none where help was shown for want of a command
+                typer.echo(f"nlp: {message}", err=True)
             sys.exit(2)
         sys.exit(code if isinstance(code, int) else 0)
 
@@ -41,47 +42,65 @@ app = typer.Typer(
     help="Train recurrent language models, judge them, and let them write.",
     pretty_exceptions_enable=False,
     add_completion=False,
+    no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
-def option(name: str, help: str) -> Any:
-    """An option of `nlp.config.Config`; its help ends with the default."""
-    return typer.Option(help=f"{help} [{default_of(name)}]", show_default=False)
+TEXT, MODEL, TRAINING, MACHINE = "The text", "The model", "The training", "The machine"
+
+
+def option(name: str, panel: str, help: str) -> Any:
+    """An option of `nlp.config.Config`, in one of the panels of the help; its help ends with the default."""
+    return typer.Option(help=f"{help} Default: {default_of(name)}.", show_default=False, rich_help_panel=panel)
 
 
 @app.command()
 def train(
     context: typer.Context,
     files: Annotated[list[Path] | None, typer.Argument(help="Texts, as with --text.", show_default=False)] = None,
-    text: Annotated[list[Path] | None, typer.Option(help="A UTF-8 text, split 90/5/5; may be repeated.")] = None,
-    train: Annotated[Path | None, typer.Option(help="A text to train on, taken whole.")] = None,
-    valid: Annotated[Path | None, typer.Option(help="A text to choose the best weights by, beside --train.")] = None,
-    test: Annotated[Path | None, typer.Option(help="A text to judge the result by, beside --train.")] = None,
+    text: Annotated[
+        list[Path] | None, typer.Option(help="A UTF-8 text, split 90/5/5; may be repeated.", rich_help_panel=TEXT)
+    ] = None,
+    train: Annotated[Path | None, typer.Option(help="A text to train on, taken whole.", rich_help_panel=TEXT)] = None,
+    valid: Annotated[
+        Path | None, typer.Option(help="A text to choose the best weights by, beside --train.", rich_help_panel=TEXT)
+    ] = None,
+    test: Annotated[
+        Path | None, typer.Option(help="A text to judge the result by, beside --train.", rich_help_panel=TEXT)
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="The run folder. Default: the first free runs/NAME-N.", show_default=False)
     ] = None,
-    level: Annotated[str | None, option("level", "What a token is: word or char.")] = None,
-    lowercase: Annotated[bool | None, option("lowercase", "Lower-case the text first.")] = None,
-    min_count: Annotated[int | None, option("min_count", "How often a word must occur to be known.")] = None,
-    vocab_size: Annotated[int | None, option("vocab_size", "The number of words to know, the most frequent.")] = None,
-    model: Annotated[str | None, option("model", "lstm, gru or rnn.")] = None,
-    embedding: Annotated[int | None, option("embedding", "Numbers that stand for a word.")] = None,
-    hidden: Annotated[int | None, option("hidden", "Units in a recurrent layer.")] = None,
-    layers: Annotated[int | None, option("layers", "Recurrent layers.")] = None,
-    dropout: Annotated[float | None, option("dropout", "Share of units left out in training.")] = None,
-    tied: Annotated[bool | None, option("tied", "Use the embedding as the output layer too.")] = None,
-    bptt: Annotated[int | None, option("bptt", "Time steps that a gradient goes back.")] = None,
-    batch_size: Annotated[int | None, option("batch_size", "Stretches of the text read side by side.")] = None,
-    epochs: Annotated[int | None, option("epochs", "Passes over the text, at most.")] = None,
-    optimizer: Annotated[str | None, option("optimizer", "sgd, adam, adagrad or rmsprop.")] = None,
-    lr: Annotated[float | None, option("lr", "Learning rate; a quarter of it after an epoch without progress.")] = None,
-    clip: Annotated[float | None, option("clip", "Largest norm of the gradient; 0: any.")] = None,
-    patience: Annotated[int | None, option("patience", "Epochs without progress before training ends.")] = None,
-    max_minutes: Annotated[float | None, option("max_minutes", "End training after this time.")] = None,
-    seed: Annotated[int | None, option("seed", "Where the random numbers start.")] = None,
-    device: Annotated[str | None, option("device", "cpu, cuda or cuda:N.")] = None,
-    threads: Annotated[int | None, option("threads", "Processor threads to compute with.")] = None,
+    level: Annotated[str | None, option("level", TEXT, "What a token is: word or char.")] = None,
+    lowercase: Annotated[bool | None, option("lowercase", TEXT, "Lower-case the text first.")] = None,
+    min_count: Annotated[int | None, option("min_count", TEXT, "How often a word must occur to be known.")] = None,
+    vocab_size: Annotated[
+        int | None, option("vocab_size", TEXT, "The number of words to know, the most frequent.")
+    ] = None,
+    model: Annotated[str | None, option("model", MODEL, "lstm, gru or rnn.")] = None,
+    embedding: Annotated[int | None, option("embedding", MODEL, "Numbers that stand for a word.")] = None,
+    hidden: Annotated[int | None, option("hidden", MODEL, "Units in a recurrent layer.")] = None,
+    layers: Annotated[int | None, option("layers", MODEL, "Recurrent layers.")] = None,
+    dropout: Annotated[float | None, option("dropout", MODEL, "Share of units left out in training.")] = None,
+    tied: Annotated[bool | None, option("tied", MODEL, "Use the embedding as the output layer too.")] = None,
+    bptt: Annotated[int | None, option("bptt", TRAINING, "Time steps that a gradient goes back.")] = None,
+    batch_size: Annotated[
+        int | None, option("batch_size", TRAINING, "Stretches of the text read side by side.")
+    ] = None,
+    epochs: Annotated[int | None, option("epochs", TRAINING, "Passes over the text, at most.")] = None,
+    optimizer: Annotated[str | None, option("optimizer", TRAINING, "sgd, adam, adagrad or rmsprop.")] = None,
+    lr: Annotated[
+        float | None, option("lr", TRAINING, "Learning rate; a quarter of it after an epoch without progress.")
+    ] = None,
+    clip: Annotated[float | None, option("clip", TRAINING, "Largest norm of the gradient; 0: any.")] = None,
+    patience: Annotated[
+        int | None, option("patience", TRAINING, "Epochs without progress before training ends.")
+    ] = None,
+    max_minutes: Annotated[float | None, option("max_minutes", TRAINING, "End training after this time.")] = None,
+    seed: Annotated[int | None, option("seed", TRAINING, "Where the random numbers start.")] = None,
+    device: Annotated[str | None, option("device", MACHINE, "cpu, cuda or cuda:N.")] = None,
+    threads: Annotated[int | None, option("threads", MACHINE, "Processor threads to compute with.")] = None,
 ) -> None:
     """Train a language model, and leave it in a run folder. With no text of your own: on Python's documentation.
 

@@ -143,7 +143,9 @@ def default_of(name: str) -> str:
     if len(set(by_level.values())) > 1:
         return ", ".join(f"{level} {value}" for level, value in by_level.items())
     value = next(iter(by_level.values())) if by_level else getattr(Config, name)
-    return {None: "no limit", False: "off"}.get(value, str(value))
+    if value is None:
+        return "all" if name == "threads" else "no limit"
+    return "off" if value is False else str(value)
 
 
 def flag(name: str) -> str:

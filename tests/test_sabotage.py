@@ -28,8 +28,8 @@ QUICK = {
     "print_blob": False,
 }
 
-# What a property raises, and what a sabotaged op itself raises where the property puts it: on Tensors, read-only arrays,
-# another device.
+# What a property raises, and what a sabotaged op itself raises where the property puts it: on Tensors, read-only
+# arrays, another device.
 CAUGHT = (AssertionError, RuntimeError, TypeError, ValueError, AttributeError)
 
 

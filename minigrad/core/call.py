@@ -129,7 +129,7 @@ def make_function(op: Op) -> Any:
         else:
             if kept[0]:
                 counter = other_counter
-            node.versions = (counter, counter.count)
+            node.versions = () if counter is CONSTANT else (counter, counter.count)
         frame = _getframe(1)
         code = frame.f_code
         node.location = (code, frame.f_lasti) if is_inside.get(code.co_filename) is False else user_location(1)
@@ -262,6 +262,8 @@ def _shapes(arrays: tuple[Array, ...]) -> tuple[tuple[int, ...], ...]:
 def _watched(plan: RulePlan, counters: list[Any], results: tuple[Tensor, ...]) -> tuple[Any, ...]:
     """The counters of the inputs and results that the plan keeps: their memory must not be written before backward."""
     inputs = tuple(counters) if plan.keeps_variadic else plan.counters(counters)
+    if all([counter is CONSTANT for counter in inputs]):
+        inputs = ()
     if plan.op.variable_outputs:
         return (*inputs, *[result._counter for result in results if plan.kept_outputs])
     return (*inputs, *[results[place]._counter for place in plan.kept_outputs])

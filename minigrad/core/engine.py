@@ -195,8 +195,8 @@ def run(
         if anomaly:
             _check_finite(node, gradients, "comes out of")
         g = None
-        if not retain_graph and node.saved:
-            node.saved = None
+        if node.versions and not retain_graph:
+            node.saved = None  # there are arrays in it; shapes and settings alone may stay for another time
 
 
 def unpack(node: Node) -> Any:

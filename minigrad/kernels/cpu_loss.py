@@ -14,7 +14,9 @@ from minigrad.kernels.reference_loss import chunk_rows, gradient_scale, reduce_r
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
-BLOCK = 1 << 17  # elements of a block of rows: 512 KiB of float32, half a second-level cache
+# Elements of a block of rows: 512 KiB of float32, half a second-level cache. For 400 x 10,000 logits on two threads the
+# passes take 3.2 ms; blocks of 1 << 14, whose calls are too short for two threads to take turns, took 5.5.
+BLOCK = 1 << 17
 GRAIN = 1 << 15  # elements worth a thread of their own
 CHUNK = 1 << 23  # logits alive at a time in linear_cross_entropy: 32 MiB of float32
 

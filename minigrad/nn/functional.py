@@ -11,8 +11,8 @@ import warnings
 from typing import Any
 
 from minigrad.backend import namespace
-from minigrad.core.tensor import Tensor, wrap
 from minigrad.core.inplace import in_place
+from minigrad.core.tensor import Tensor, wrap
 from minigrad.nn.functional_activation import (
     celu,
     elu,

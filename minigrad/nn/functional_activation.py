@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 
-import minigrad
-from minigrad.core.tensor import Tensor
 from minigrad.core.inplace import in_place
-from minigrad.ops.elementwise import logsigmoid, sigmoid, tanh
+from minigrad.core.tensor import Tensor
+from minigrad.ops.comparison import where
+from minigrad.ops.elementwise import expm1, logsigmoid, sigmoid, sign, tanh
+from minigrad.ops.special import erf
 
 _SELU_ALPHA = 1.6732632423543772  # Klambauer et al., NeurIPS 2017: the fixed point of mean 0 and variance 1
 _SELU_SCALE = 1.0507009873554805
@@ -22,7 +23,7 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
     """x above 0, negative_slope * x below."""
     if inplace:
         return in_place(input, leaky_relu, negative_slope)
-    return minigrad.where(input > 0, input, input * negative_slope)
+    return where(input > 0, input, input * negative_slope)
 
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
@@ -38,26 +39,26 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
         )
     if weight.numel() > 1:
         weight = weight.reshape((1, -1) + (1,) * (input.ndim - 2))
-    return minigrad.where(input > 0, input, input * weight)
+    return where(input > 0, input, input * weight)
 
 
 def _exponential_below(input: Tensor, alpha: float) -> Tensor:
     """alpha * (e^x - 1) for x below 0, and its value at 0 above, where exp might overflow."""
-    return minigrad.expm1(input.clamp(max=0)) * alpha
+    return expm1(input.clamp(max=0)) * alpha
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x above 0, alpha * (e^x - 1) below (Clevert et al., ICLR 2016)."""
     if inplace:
         return in_place(input, elu, alpha)
-    return minigrad.where(input > 0, input, _exponential_below(input, alpha))
+    return where(input > 0, input, _exponential_below(input, alpha))
 
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x above 0, alpha * (e^(x / alpha) - 1) below, so that the slope is continuous (Barron 2017)."""
     if inplace:
         return in_place(input, celu, alpha)
-    return minigrad.where(input > 0, input, _exponential_below(input / alpha, alpha))
+    return where(input > 0, input, _exponential_below(input / alpha, alpha))
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -72,7 +73,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     if approximate not in ("none", "tanh"):
         raise RuntimeError(f"gelu: approximate is 'none' or 'tanh', not {approximate!r}")
     if approximate == "none":
-        return input * (minigrad.erf(input * math.sqrt(0.5)) + 1) * 0.5
+        return input * (erf(input * math.sqrt(0.5)) + 1) * 0.5
     inner = (input + input * input * input * 0.044715) * math.sqrt(2 / math.pi)
     return input * (tanh(inner) + 1) * 0.5
 
@@ -94,7 +95,7 @@ def mish(input: Tensor, inplace: bool = False) -> Tensor:
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """log(1 + e^(beta x)) / beta, and x itself where beta * x is above `threshold`."""
     scaled = input * beta
-    return minigrad.where(scaled > threshold, input, logsigmoid(-scaled) / -beta)
+    return where(scaled > threshold, input, logsigmoid(-scaled) / -beta)
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:
@@ -109,8 +110,8 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
     """x cut off at min_val and max_val. The slope at both is 0, unlike clamp's."""
     if inplace:
         return in_place(input, hardtanh, min_val, max_val)
-    inside = (input > min_val) & (input < max_val)
-    return minigrad.where(inside, input, input.detach().clamp(min_val, max_val))
+    inside = (input > min_val).logical_and(input < max_val)
+    return where(inside, input, input.detach().clamp(min_val, max_val))
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
@@ -132,20 +133,20 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     if inplace:
         return in_place(input, hardswish)
     middle = input * (input + 3) / 6
-    bent = minigrad.where(input < 3, middle, input)
-    return minigrad.where(input > -3, bent, minigrad.zeros_like(input))
+    bent = where(input < 3, middle, input)
+    return where(input > -3, bent, 0)
 
 
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x, and 0 between -lambd and lambd."""
-    return minigrad.where(input.abs() > lambd, input, minigrad.zeros_like(input))
+    return where(input.abs() > lambd, input, 0)
 
 
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x moved towards 0 by lambd, and 0 between -lambd and lambd."""
     if not lambd >= 0:
         raise RuntimeError(f"softshrink: lambd must be at least 0, got {lambd}")
-    return hardshrink(input, lambd) - minigrad.sign(input) * (input.abs() > lambd).to(input.dtype) * lambd
+    return hardshrink(input, lambd) - sign(input) * (input.abs() > lambd).to(input.dtype) * lambd
 
 
 def tanhshrink(input: Tensor) -> Tensor:
@@ -161,5 +162,9 @@ def softsign(input: Tensor) -> Tensor:
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """x above `threshold`, `value` elsewhere."""
     if inplace:
-        return in_place(input, threshold, threshold, value)
-    return minigrad.where(input > threshold, input, minigrad.full_like(input, value))
+        return in_place(input, _threshold, threshold, value)
+    return _threshold(input, threshold, value)
+
+
+def _threshold(input: Tensor, level: float, value: float) -> Tensor:
+    return where(input > level, input, value)

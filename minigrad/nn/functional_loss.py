@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import warnings
 
-import minigrad
 from minigrad.backend import Array, namespace
 from minigrad.core.primitive import primitive
 from minigrad.core.tensor import Tensor
 from minigrad.ops.arithmetic import maximum, xlogy
-from minigrad.ops.elementwise import log, log1p, logsigmoid
+from minigrad.ops.comparison import where
+from minigrad.ops.elementwise import exp, log, log1p, logsigmoid
 
 
 def reduced(loss: Tensor, reduction: str, name: str) -> Tensor:
@@ -59,7 +59,7 @@ def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", be
     distance = _difference(input, target, "smooth_l1_loss").abs()
     if beta == 0:
         return reduced(distance, reduction, "smooth_l1_loss")
-    loss = minigrad.where(distance < beta, distance.square() * (0.5 / beta), distance - 0.5 * beta)
+    loss = where(distance < beta, distance.square() * (0.5 / beta), distance - 0.5 * beta)
     return reduced(loss, reduction, "smooth_l1_loss")
 
 
@@ -68,7 +68,7 @@ def huber_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", delta:
     if delta <= 0:
         raise RuntimeError(f"huber_loss: delta must be above 0, got {delta}")
     distance = _difference(input, target, "huber_loss").abs()
-    loss = minigrad.where(distance <= delta, distance.square() * 0.5, (distance - 0.5 * delta) * delta)
+    loss = where(distance <= delta, distance.square() * 0.5, (distance - 0.5 * delta) * delta)
     return reduced(loss, reduction, "huber_loss")
 
 
@@ -78,7 +78,7 @@ def kl_div(input: Tensor, target: Tensor, *, reduction: str = "mean", log_target
     Only `reduction="batchmean"`, the sum divided by the size of the first dimension, gives the divergence of Kullback
     and Leibler; "mean" divides by the number of elements.
     """
-    loss = minigrad.exp(target) * (target - input) if log_target else xlogy(target, target) - target * input
+    loss = exp(target) * (target - input) if log_target else xlogy(target, target) - target * input
     if reduction == "batchmean":
         return loss.sum() / input.shape[0]
     return reduced(loss, reduction, "kl_div")

@@ -67,7 +67,7 @@ class Module:
             kept = self._parameter_names if isinstance(value, Parameter) else self._module_names
             for table in (self._parameter_names, self._buffer_names, self._module_names):
                 if table is not kept:
-                    table.pop(name, None)  # type: ignore[attr-defined]
+                    table.pop(name, None)
             kept.setdefault(name)
             attributes[name] = value
             return
@@ -107,7 +107,7 @@ class Module:
     def __delattr__(self, name: str) -> None:
         object.__delattr__(self, name)
         for table in (self._parameter_names, self._buffer_names, self._module_names):
-            table.pop(name, None)  # type: ignore[attr-defined]
+            table.pop(name, None)
 
     def _check_name(self, name: Any, table: Mapping[str, Any], kind: str) -> None:
         if not isinstance(name, str):

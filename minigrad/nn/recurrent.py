@@ -13,7 +13,6 @@ import math
 import warnings
 from typing import Any
 
-import minigrad
 from minigrad.backend import namespace
 from minigrad.core.tensor import Tensor, wrap
 from minigrad.nn import functional as F
@@ -21,6 +20,7 @@ from minigrad.nn import init
 from minigrad.nn.module import Module
 from minigrad.nn.parameter import Parameter, empty_parameter
 from minigrad.ops import fused
+from minigrad.ops.shape import cat, stack
 
 _GATES = {"RNN": 1, "LSTM": 4, "GRU": 3}
 
@@ -66,7 +66,7 @@ class RNNBase(Module):
         for layer in range(num_layers):
             width = hidden_size * directions if layer else input_size
             for suffix in ("", "_reverse")[:directions]:
-                shapes = {"weight_ih": (rows, width), "weight_hh": (rows, hidden_size)}
+                shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, width), "weight_hh": (rows, hidden_size)}
                 if bias:
                     shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
                 for name, shape in shapes.items():
@@ -108,7 +108,7 @@ class RNNBase(Module):
                 output, *state = self._run(sequence, first[place], self._weights(place), reverse)
                 outputs.append(output)
                 last.append(tuple(state))
-            sequence = outputs[0] if directions == 1 else minigrad.cat(outputs, dim=2)
+            sequence = outputs[0] if directions == 1 else cat(outputs, dim=2)
         return self._laid_out(sequence, last, batched)
 
     def _run(self, input: Tensor, state: tuple[Tensor, ...], weights: tuple[Any, ...], reverse: bool) -> Any:
@@ -124,9 +124,7 @@ class RNNBase(Module):
     def _laid_out(self, sequence: Tensor, last: list[tuple[Tensor, ...]], batched: bool) -> tuple[Tensor, Any]:
         """The output and the last states, with the dimensions in the order the input had them."""
         # One layer's state needs no copy to become the stack of one.
-        stacked = [
-            parts[0].unsqueeze(0) if len(parts) == 1 else minigrad.stack(parts) for parts in zip(*last, strict=True)
-        ]
+        stacked = [parts[0].unsqueeze(0) if len(parts) == 1 else stack(parts) for parts in zip(*last, strict=True)]
         if not batched:
             sequence, stacked = sequence.squeeze(1), [part.squeeze(1) for part in stacked]
         elif self.batch_first:

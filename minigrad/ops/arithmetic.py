@@ -14,7 +14,7 @@ import numpy as np
 from minigrad.backend import Array, namespace
 from minigrad.core.primitive import primitive
 from minigrad.core.tensor import Tensor
-from minigrad.ops.comparison import choose, keep_where
+from minigrad.ops.comparison import choose, keep_where, replace_where
 from minigrad.ops.elementwise import log, sigmoid, zeros_of
 from minigrad.ops.method import function, method, reflected
 
@@ -52,13 +52,13 @@ mul.vjp(input=lambda g, other: g * other, other=lambda g, input: g * input)
 @method(called="add", inplace=True)
 def add_multiple(input: Any, other: Any, *, alpha: float = 1) -> Tensor:
     """`input + alpha * other`."""
-    return add(input, other if alpha == 1 else mul(other, alpha))
+    return add(input, other if alpha == 1 else other * alpha)
 
 
 @method("subtract", called="sub", inplace=True)
 def sub_multiple(input: Any, other: Any, *, alpha: float = 1) -> Tensor:
     """`input - alpha * other`."""
-    return sub(input, other if alpha == 1 else mul(other, alpha))
+    return sub(input, other if alpha == 1 else other * alpha)
 
 
 @function()
@@ -308,7 +308,7 @@ def xlogy(input: Array, other: Array) -> Array:
 
 
 xlogy.vjp(
-    input=lambda g, input, other: g * log(choose((input == 0) & (other <= 0), 1, other)),
+    input=lambda g, input, other: g * log(replace_where(other, (input == 0) & (other <= 0), 1)),
     other=lambda g, input, other: g * (input / other),
 )
 

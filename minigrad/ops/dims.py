@@ -52,4 +52,4 @@ def count(sizes: Sizes, dim: Dims) -> int:
 
 def stretch(g: Any, sizes: Sizes, dim: Dims) -> Any:
     """The gradient of a reduction for each element that went into it: the same for all, so it takes no memory."""
-    return shape.expand(g.reshape(kept(sizes, dim)), sizes)
+    return shape.expand(g if dim is None else g.reshape(kept(sizes, dim)), sizes)

@@ -79,8 +79,8 @@ def argmin(input: Array, dim: int | None = None, keepdim: bool = False) -> Array
 
 
 def _arg(find: Any, input: Array, dim: int | None, keepdim: bool) -> Array:
-    axis = None if dim is None or not input.ndim else checked(dim, input.ndim)
-    return find(input, axis=axis, keepdims=keepdim).astype(np.int64)
+    at = None if dim is None else checked(dim, input.ndim)
+    return find(input, axis=at if input.ndim else None, keepdims=keepdim).astype(np.int64)
 
 
 @primitive(outputs=("values", "indices"))
@@ -104,7 +104,7 @@ def ranked(input: Array, *, rank: int, dim: int, keepdim: bool, nan_wins: bool) 
     xp = namespace(input)
     if not input.ndim:
         return input.copy(), xp.zeros((), np.int64)
-    order = xp.argsort(input, axis=dim, kind="stable")
+    order = xp.argpartition(input, rank, axis=dim)
     places = order[(slice(None),) * dim + (slice(rank, rank + 1),)]
     if nan_wins and input.dtype.kind == "f":
         nan = xp.isnan(input)

@@ -29,30 +29,37 @@ def layer_norm_last(
     input: Array, weight: Array = None, bias: Array = None, *, dims: int, eps: float, keep: bool
 ) -> Any:
     """The last `dims` dimensions of `input` with mean 0 and variance 1, then times `weight` plus `bias`."""
-    over = tuple(range(input.ndim - dims, input.ndim))
-    normal = input - input.mean(axis=over, keepdims=True)
-    variance = (normal * normal).mean(axis=over, keepdims=True)
-    inverse = 1 / namespace(input).sqrt(variance + eps)
+    xp, shape = namespace(input), input.shape
+    rows = input.reshape(math.prod(shape[:-dims]), math.prod(shape[-dims:]))  # N, D
+    normal = rows - rows.mean(axis=1, keepdims=True)
+    variance = xp.einsum("nd,nd->n", normal, normal) / rows.shape[1]
+    inverse = (1 / xp.sqrt(variance + eps))[:, None]
     normal *= inverse
-    result = normal.copy() if weight is None else normal * weight
+    result = normal.copy() if weight is None else normal * weight.reshape(-1)
     if bias is not None:
-        result += bias
-    return result, (normal, inverse, weight, over) if keep else None
+        result += bias.reshape(-1)
+    return result.reshape(shape), (normal, inverse, weight, shape, shape[-dims:]) if keep else None
 
 
 @layer_norm_last.backward
 def _layer_norm_backward(residuals: Any, g: Array, needs: tuple[bool, ...]) -> Sequence[Any]:
     """With n the normalised input and h = g weight: d_input = (h - mean h - n mean(h n)) / deviation."""
-    normal, inverse, weight, over = residuals
-    rows = tuple(range(over[0]))
-    d_input = None
+    normal, inverse, weight, shape, sizes = residuals
+    xp, D = namespace(g), normal.shape[1]
+    rows = g.reshape(normal.shape)  # N, D
+    d_input = d_weight = d_bias = None
     if needs[0]:
-        d_input = g.copy() if weight is None else g * weight
-        along = (d_input * normal).mean(axis=over, keepdims=True)
-        d_input -= d_input.mean(axis=over, keepdims=True)
+        d_input = rows.copy() if weight is None else rows * weight.reshape(-1)
+        along = xp.einsum("nd,nd->n", d_input, normal)[:, None] / D
+        d_input -= d_input.mean(axis=1, keepdims=True)
         d_input -= normal * along
         d_input *= inverse
-    return d_input, (g * normal).sum(axis=rows) if needs[1] else None, g.sum(axis=rows) if needs[2] else None
+        d_input = d_input.reshape(shape)
+    if needs[1]:
+        d_weight = xp.einsum("nd,nd->d", rows, normal).reshape(sizes)
+    if needs[2]:
+        d_bias = rows.sum(axis=0).reshape(sizes)
+    return d_input, d_weight, d_bias
 
 
 def layer_norm(

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from minigrad.backend import Array, namespace
-from minigrad.core.rows import Rows
 from minigrad.core.modes import enable_grad
+from minigrad.core.rows import Rows
 from minigrad.core.tensor import Tensor, wrap
 from minigrad.core.views import count_write
 from minigrad.nn.parameter import clear_gradients
@@ -52,7 +52,7 @@ class Optimizer:
         if isinstance(params, (Tensor, dict, set)) or not isinstance(params, Iterable):
             raise TypeError(
                 f"{self._name()} takes a list of tensors or of dictionaries, got a {type(params).__name__}: "
-                f"give it model.parameters(), or put it into a list"
+                f"give it model.parameters() or another list"
             )
         return list(params)
 

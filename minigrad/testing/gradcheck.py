@@ -4,8 +4,8 @@ The gradient of <cotangent, f(x)> is what backpropagation computes for the cotan
 knows nothing of the engine: it evaluates f at x + eps and x - eps, in float64. With a drawn cotangent two evaluations
 for each element check the whole Jacobian: a wrong entry would have to cancel against random numbers to stay hidden.
 
-The source of the method: central differences, e.g. Nocedal & Wright, Numerical Optimization, 2nd ed., section 8.1. Their
-truncation error is eps**2/6 * f''', their rounding error about 1e-16 * |f| / eps.
+The source of the method: central differences, e.g. Nocedal & Wright, Numerical Optimization, 2nd ed., section 8.1.
+Their truncation error is eps**2/6 * f''', their rounding error about 1e-16 * |f| / eps.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def gradcheck(
     `create_graph=True` does, and those of a second run with the first.
 
     Args:
-        func: takes the inputs and returns one Tensor or a tuple of them, of any shape. It may look at the inputs through
-            a closure, too, as a module does at its parameters.
+        func: takes the inputs and returns one Tensor or a tuple of them, of any shape. It may look at the inputs
+            through a closure, too, as a module does at its parameters.
         inputs: float64 where they require grad; the others are passed on.
         eps: the step of the central difference.
         atol, rtol: |analytic - numeric| <= atol + rtol * |numeric| is equal.
@@ -96,8 +96,8 @@ def gradgradcheck(
 ) -> bool:
     """Whether the second derivatives of `func(*inputs)` equal numeric derivatives of the first.
 
-    As `torch.autograd.gradgradcheck`: runs `gradcheck` on the function that maps the inputs and `grad_outputs` (drawn if
-    not given) to the gradients. Arguments and errors as there.
+    As `torch.autograd.gradgradcheck`: runs `gradcheck` on the function that maps the inputs and `grad_outputs` (drawn
+    if not given) to the gradients. Arguments and errors as there.
     """
     given = _listed(inputs)
     outputs = [one for one in _listed(func(*given)) if _differentiable(one)]
@@ -133,8 +133,8 @@ class _Check:
         for position in self.positions:
             if self.inputs[position].dtype != np.float64:
                 raise TypeError(
-                    f"gradcheck: input {position} is {self.inputs[position].dtype}, in which numeric derivatives are too "
-                    f"coarse to compare with: use .double()"
+                    f"gradcheck: input {position} is {self.inputs[position].dtype}, in which numeric derivatives are "
+                    f"too coarse to compare with: use .double()"
                 )
         self.wanted = [self.inputs[position] for position in self.positions]
         self.cotangents = [_drawn_like(one, self.rng) for one in self.outputs()]
@@ -215,8 +215,9 @@ class _Check:
             numeric = self.slope(tensor, direction * self.eps) / self.eps
             if not _close(analytic, numeric, self.atol, self.rtol):
                 raise GradcheckError(
-                    f"the gradient of input {position} along a random direction: analytic {analytic:.9g}, numeric "
-                    f"{numeric:.9g}, {_relative(analytic, numeric)} (eps={self.eps:g}); fast_mode=False says which element"
+                    f"the gradient of input {position} along a random direction: analytic {analytic:.9g}, "
+                    f"numeric {numeric:.9g}, {_relative(analytic, numeric)} (eps={self.eps:g}); "
+                    f"fast_mode=False says which element"
                 )
 
     def slope(self, tensor: Tensor, step: Host) -> float:
@@ -243,7 +244,8 @@ class _Check:
             raise GradcheckError(
                 f"the gradient of input {position}, shape {tuple(one.shape)}, is wrong in {int(wrong.sum())} of "
                 f"{wrong.size} elements, most at {index}: {first} {one[index]:.9g}, {second} {other[index]:.9g}, "
-                f"{_relative(one[index], other[index])} (eps={self.eps:g}, atol={tolerance[0]:g}, rtol={tolerance[1]:g})"
+                f"{_relative(one[index], other[index])} "
+                f"(eps={self.eps:g}, atol={tolerance[0]:g}, rtol={tolerance[1]:g})"
             )
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from minigrad.backend import to_host
 from minigrad.core import engine
-from minigrad.core.tensor import Tensor, wrap
+from minigrad.core.tensor import Tensor
 from minigrad.testing import standin, strategies
 from minigrad.testing.gradcheck import gradcheck, gradgradcheck
 from minigrad.testing.rules import faults_of_rules
@@ -24,7 +24,7 @@ from minigrad.testing.running import (
     assert_close,
     assert_same_results,
     backward,
-    backward_tensors,
+    carrying,
     cotangents,
     frozen,
     gradient_of,
@@ -182,10 +182,10 @@ def gradient_is_linear(spec: OpSpec, case: Case, draw: Draw) -> None:
     needs = spec.differentiable_in(case)
     if not needs:
         return
-    values, once = run(spec, case, needs)
+    values, _ = run(spec, case, needs)
     gs, hs = cotangents(values, _seed(draw)), cotangents(values, _seed(draw) + 1)
-    mixed = [None if g is None else 2 * g - 3 * h for g, h in zip(gs, hs, strict=True)]
-    for_g, for_h, for_both = (run(spec, case, needs, cotangents=one)[1] for one in (gs, hs, mixed))
+    mixed = [None if g is None else np.asarray(2 * g - 3 * h) for g, h in zip(gs, hs, strict=True)]
+    for_g, for_h, for_both = (run(spec, case, needs, one)[1] for one in (gs, hs, mixed))
     for place, g, h, both in zip(needs, for_g, for_h, for_both, strict=True):
         assert_close(both, 2 * g - 3 * h, spec, f"gradient of input {place} for 2 g - 3 h", slack=100)
 
@@ -249,10 +249,10 @@ def subsets_of_outputs_agree(spec: OpSpec, case: Case, draw: Draw) -> None:
         if not used:
             continue
         alone = [g if place in used else None for place, g in enumerate(gs)]
-        zeros = [None if g is None else g if place in used else g * 0 for place, g in enumerate(gs)]
+        zeros = [g if g is None or place in used else np.zeros_like(g) for place, g in enumerate(gs)]
         for path in (False, True):
-            one = run(spec, case, needs, cotangents=alone, create_graph=path)[1]
-            other = run(spec, case, needs, cotangents=zeros, create_graph=path)[1]
+            one = run(spec, case, needs, alone, create_graph=path)[1]
+            other = run(spec, case, needs, zeros, create_graph=path)[1]
             for place, first, second in zip(needs, one, other, strict=True):
                 assert_close(first, second, spec, f"gradient of input {place} when only outputs {used} are used")
 
@@ -278,29 +278,26 @@ def gradient_has_the_inputs_dtype(spec: OpSpec, case: Case, draw: Draw) -> None:
         for create_graph in (False, True):
             inputs = typed.tensors(needs)
             outputs = spec.run(inputs, typed.settings)
-            gs = cotangents([to_host(one._array) for one in outputs], 0)
-            used = [(out, wrap(g)) for out, g in zip(outputs, gs, strict=True) if g is not None and out.requires_grad]
+            used, flowing = carrying(outputs, cotangents([to_host(one._array) for one in outputs], 0))
             if not used:
                 continue
-            gradients = engine.grad(
-                [out for out, _ in used], [inputs[at] for at in needs], [g for _, g in used],
-                create_graph=create_graph, allow_unused=True,
-            )  # fmt: skip
+            wanted = [inputs[at] for at in needs]
+            gradients = engine.grad(used, wanted, flowing, create_graph=create_graph, allow_unused=True)
             for place, gradient in zip(needs, gradients, strict=True):
                 if gradient is not None:
-                    wanted = typed.inputs[place].dtype
-                    assert gradient.dtype == wanted, f"input {place} is {wanted}, its gradient {gradient.dtype}"
+                    dtype = typed.inputs[place].dtype
+                    assert gradient.dtype == dtype, f"input {place} is {dtype}, its gradient {gradient.dtype}"
                     assert gradient.shape == typed.inputs[place].shape
 
 
 @_property()
 def writes_nothing(spec: OpSpec, case: Case, draw: Draw) -> None:
-    """Inputs, gradients that flow in, and what the graph saved are only read: read-only arrays in, the same bits after."""
+    """Inputs, gradients that flow in, and what is saved are only read: read-only arrays in, the same bits after."""
     copies = [one.copy() if isinstance(one, np.ndarray) else one for one in case.inputs]
-    frozen = case.with_inputs([frozen(one) for one in copies])
+    read_only = case.with_inputs([frozen(one) for one in copies])
     needs = spec.differentiable_in(case) if spec.smooth else []
-    inputs = frozen.tensors(needs)
-    outputs = spec.run(inputs, frozen.settings)
+    inputs = read_only.tensors(needs)
+    outputs = spec.run(inputs, read_only.settings)
     results = [to_host(one._array).copy() for one in outputs]
     if needs and any(one.requires_grad for one in outputs):
         gs = [None if g is None else frozen(g) for g in cotangents(results, _seed(draw))]
@@ -329,14 +326,14 @@ def runs_on_another_device(spec: OpSpec, case: Case, draw: Draw) -> None:
     needs = spec.differentiable_in(case) if spec.smooth else []
     values, gradients = run(spec, case, needs)
     inputs, moved = case.tensors(needs, "standin"), case.settings_on("standin")
-    gs = [None if g is None else wrap(standin.namespace.asarray(g)) for g in cotangents(values, 0)]
+    gs = [None if g is None else standin.namespace.asarray(g) for g in cotangents(values, 0)]
     if spec.waits:
         outputs = spec.run(inputs, moved)
-        backward_tensors(outputs, gs if needs else [])
+        backward(outputs, gs if needs else [None] * len(outputs))
     else:
         with standin.no_synchronisation():
             outputs = spec.run(inputs, moved)
-            backward_tensors(outputs, gs if needs else [])
+            backward(outputs, gs if needs else [None] * len(outputs))
     for place, (output, value) in enumerate(zip(outputs, values, strict=True)):
         assert isinstance(output._array, standin.StandinArray), f"output {place} left the device"
         assert_close(to_host(output._array), value, spec, f"output {place} on the stand-in device")
@@ -360,15 +357,15 @@ def _second_gradients(spec: OpSpec, case: Case, needs: list[int]) -> list[Host]:
     inputs = case.tensors(needs)
     outputs = spec.run(inputs, case.settings)
     gs = cotangents([to_host(one._array) for one in outputs], 0)
-    used = [(out, wrap(g)) for out, g in zip(outputs, gs, strict=True) if g is not None and out.requires_grad]
     wanted = [inputs[at] for at in needs]
-    firsts = engine.grad([o for o, _ in used], wanted, [g for _, g in used], create_graph=True, materialize_grads=True)
+    used, flowing = carrying(outputs, gs)
+    firsts = engine.grad(used, wanted, flowing, create_graph=True, materialize_grads=True)
     return gradients_of(firsts, wanted, cotangents([to_host(one._array) for one in firsts], 1))
 
 
 @_property(lambda spec: spec.record is not None and not spec.fused and bool(spec.record.rules))
 def rule_reads_as_a_rule(spec: OpSpec, case: Case, draw: Draw) -> None:
-    """Rules use operators, indexing, `.shape`, `.ndim`, `.dtype` and other ops, so that arrays and Tensors can run them."""
+    """Rules use operators, indexing, `.shape`, `.ndim`, `.dtype` and other ops: arrays and Tensors can run them."""
     assert spec.record is not None
     faults = faults_of_rules(spec.record)
     assert not faults, "; ".join(faults)

@@ -64,9 +64,14 @@ def _fault_of(node: ast.AST, arguments: set[str], local: set[str], outside: dict
     if isinstance(node, ast.Call):
         return _fault_of_call(node, local, outside)
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in local:
-        if node.attr not in _FACTS | _SHARED_METHODS | _OF_LISTS:
-            return f"`.{node.attr}` is not among what arrays and Tensors share ({', '.join(sorted(_FACTS | _SHARED_METHODS))})"
+        return _fault_of_word(node.attr)
     return None
+
+
+def _fault_of_word(word: str) -> str | None:
+    if word in _FACTS | _SHARED_METHODS | _OF_LISTS:
+        return None
+    return f"`.{word}` is not among what arrays and Tensors share: {', '.join(sorted(_FACTS | _SHARED_METHODS))}"
 
 
 def _fault_of_call(node: ast.Call, local: set[str], outside: dict[str, Any]) -> str | None:
@@ -82,9 +87,8 @@ def _fault_of_call(node: ast.Call, local: set[str], outside: dict[str, Any]) -> 
         owner = function.value
         if isinstance(owner, ast.Name) and owner.id in outside and owner.id not in local:
             return _fault_of_function(ast.unparse(function), getattr(outside[owner.id], function.attr, None))
-        if function.attr not in _SHARED_METHODS | _OF_LISTS:
-            return f"the method `.{function.attr}()` is not among what arrays and Tensors share ({', '.join(sorted(_SHARED_METHODS))})"
-    return None
+        return _fault_of_word(function.attr)
+    return f"`{ast.unparse(node)}` calls what has no name: use an op of minigrad's"
 
 
 def _fault_of_function(name: str, function: Any) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import to_host
+from minigrad.backend import Array, to_host
 from minigrad.core import engine
 from minigrad.core.rows import Rows
 from minigrad.core.tensor import Tensor, wrap
@@ -19,37 +19,48 @@ def cotangents(values: Sequence[Host], seed: int) -> list[Any]:
     """A gradient to send into each floating output, None for the others."""
     rng = np.random.default_rng(seed)
     return [
-        rng.uniform(0.5, 1.5, value.shape).astype(value.dtype) if value.dtype.kind == "f" else None for value in values
+        np.asarray(rng.uniform(0.5, 1.5, value.shape), value.dtype) if value.dtype.kind == "f" else None
+        for value in values
     ]
 
 
-def backward(outputs: Sequence[Tensor], gs: Sequence[Any]) -> None:
-    backward_tensors(outputs, [None if g is None else wrap(g) for g in gs])
+def carrying(outputs: Sequence[Tensor], gs: Sequence[Array | None]) -> tuple[list[Tensor], list[Tensor]]:
+    """The outputs that a gradient flows into, and that gradient, as `backward` and `grad` take them."""
+    used = [(out, wrap(g)) for out, g in zip(outputs, gs, strict=True) if g is not None and out.requires_grad]
+    return [out for out, _ in used], [g for _, g in used]
 
 
-def backward_tensors(outputs: Sequence[Tensor], gs: Sequence[Any]) -> None:
-    used = [(out, g) for out, g in zip(outputs, gs, strict=False) if g is not None and out.requires_grad]
+def backward(outputs: Sequence[Tensor], gs: Sequence[Array | None]) -> None:
+    """Send `gs` back to the leaves' `.grad`."""
+    used, flowing = carrying(outputs, gs)
     if used:
-        engine.backward([out for out, _ in used], [g for _, g in used])
+        engine.backward(used, flowing)
 
 
 def gradient_of(tensor: Tensor) -> Host:
-    gradient = tensor.grad
-    if gradient is None:
+    """A leaf's `.grad` on the host; zeros where nothing arrived."""
+    if tensor.grad is None:
         return np.zeros(tuple(tensor.shape), tensor.dtype)
+    return _on_host(tensor.grad)
+
+
+def gradients_of(
+    outputs: Sequence[Tensor], wanted: list[Tensor], gs: Sequence[Array | None], **options: bool
+) -> list[Host]:
+    """What `minigrad.grad` gives for the wanted tensors, on the host; `options` are its own."""
+    used, flowing = carrying(outputs, gs)
+    if not used:
+        return [np.zeros(tuple(one.shape), one.dtype) for one in wanted]
+    gradients = engine.grad(used, wanted, flowing, materialize_grads=True, **options)
+    return [_on_host(one) for one in gradients]
+
+
+def _on_host(gradient: Any) -> Host:
     return to_host((gradient.to_dense() if isinstance(gradient, Rows) else gradient)._array)
 
 
-def gradients_of(outputs: Sequence[Tensor], wanted: list[Tensor], gs: Sequence[Any], **options: bool) -> list[Host]:
-    used = [(out, wrap(g)) for out, g in zip(outputs, gs, strict=True) if g is not None and out.requires_grad]
-    if not used:
-        return [np.zeros(tuple(one.shape), one.dtype) for one in wanted]
-    gradients = engine.grad([o for o, _ in used], wanted, [g for _, g in used], materialize_grads=True, **options)
-    return [to_host((one.to_dense() if isinstance(one, Rows) else one)._array) for one in gradients]
-
-
 def run(
-    spec: OpSpec, case: Case, needs: list[int], *, cotangents: Sequence[Any] | None = None, create_graph: bool = False
+    spec: OpSpec, case: Case, needs: list[int], gs: Sequence[Array | None] | None = None, *, create_graph: bool = False
 ) -> tuple[list[Host], list[Host]]:
     """The values, and the gradients of the inputs in `needs`."""
     inputs = case.tensors(needs)
@@ -57,11 +68,12 @@ def run(
     values = [to_host(one._array) for one in outputs]
     if not needs:
         return values, []
-    gs = cotangents(values, 0) if cotangents is None else cotangents
+    gs = cotangents(values, 0) if gs is None else gs
     return values, gradients_of(outputs, [inputs[at] for at in needs], gs, create_graph=create_graph)
 
 
 def frozen(value: Any) -> Any:
+    """An array that can no longer be written; anything else as it is."""
     if isinstance(value, np.ndarray):
         value.flags.writeable = False
     return value
@@ -77,6 +89,7 @@ def subsets(items: Sequence[int]) -> list[list[int]]:
 def assert_same_results(
     spec: OpSpec, one: tuple[list[Host], list[Host]], other: tuple[list[Host], list[Host]], what: str
 ) -> None:
+    """Two answers of `run` are equal to the spec's tolerance."""
     for kind, firsts, seconds in zip(("output", "gradient"), one, other, strict=True):
         for place, (first, second) in enumerate(zip(firsts, seconds, strict=True)):
             assert_close(second, first, spec, f"{kind} {place} with {what}")

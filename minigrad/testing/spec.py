@@ -7,6 +7,7 @@ OpSpec(my_op, lambda x, n: x**n, st.tuples(arrays(shapes()), st.just({"n": 3})).
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -70,8 +71,8 @@ class OpSpec:
         op: the op, or its name in the registry of primitives.
         reference: the same on NumPy arrays, written independently of the op; called with the inputs in order and the
             settings by keyword; returns an array, or a tuple for several outputs.
-        arguments: draws `(inputs, settings)`, floats as float64. Without it, inputs whose shapes broadcast are drawn from
-            `domain` (one interval, or one for each input), away from `kinks`, and no settings.
+        arguments: draws `(inputs, settings)`, floats as float64. Without it, inputs whose shapes broadcast are drawn
+            from `domain` (one interval, or one for each input), away from `kinks`, and no settings.
         domain: the open interval that the inputs lie in.
         kinks: where the op has no derivative.
         differentiable: the positions of the inputs that get a gradient; by default all that are floating point.
@@ -145,19 +146,17 @@ class OpSpec:
 
     def _elementwise(self) -> st.SearchStrategy[tuple[Sequence[Any], dict[str, Any]]]:
         count = len(self.record.inputs) if self.record is not None else self._count_parameters()
-        domains = [self.domain] * count if isinstance(self.domain[0], (int, float)) else list(self.domain)  # type: ignore[list-item]
+        domains: list[Any] = [self.domain] * count if isinstance(self.domain[0], (int, float)) else list(self.domain)
 
         @st.composite
         def drawn(draw: st.DrawFn) -> tuple[Sequence[Any], dict[str, Any]]:
             shapes = draw(strategies.broadcastable(count))
             pairs = zip(shapes, domains, strict=True)
-            return [draw(strategies.arrays(shape, domain=domain, kinks=self.kinks)) for shape, domain in pairs], {}  # type: ignore[arg-type]
+            return [draw(strategies.arrays(shape, domain=domain, kinks=self.kinks)) for shape, domain in pairs], {}
 
         return drawn()
 
     def _count_parameters(self) -> int:
-        import inspect
-
         parameters = inspect.signature(self.call).parameters.values()
         return sum(one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD) for one in parameters)
 

@@ -84,7 +84,7 @@ def masks(shape: Shape | st.SearchStrategy[Shape]) -> st.SearchStrategy[Host]:
 
 
 def axis(ndim: int) -> st.SearchStrategy[int]:
-    """One dimension of an array with `ndim` of them, counted from either end. 0-d arrays have 0 and -1, as in PyTorch."""
+    """One of `ndim` dimensions, counted from either end. 0-d arrays have 0 and -1, as in PyTorch."""
     reach = max(ndim, 1)
     return st.integers(-reach, reach - 1)
 

@@ -50,7 +50,7 @@ def test_a_result_that_the_rule_saved_is_watched() -> None:
     y = x.tanh()  # its rule names `ans`
     y.mul_(2.0)
     with pytest.raises(
-        RuntimeError, match="'tanh' saved 'ans'.*changed in place since: it is at version 1, saved at version 0"
+        RuntimeError, match=r"'tanh' saved 'ans'.*changed in place since: it is at version 1, saved at version 0"
     ):
         y.sum().backward()
 

@@ -269,7 +269,7 @@ def test_detaching_a_view_in_place_refuses() -> None:
         y[:1].detach_()
 
 
-# ---- hooks, retained gradients and higher orders ----------------------------------------------------------------------
+# ---- hooks, retained gradients and higher orders --------------------------------------------------------------------
 
 
 def test_a_retained_gradient_moves_with_the_tensor() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import minigrad
 import minigrad.nn.functional as F
+from minigrad import nn
 from minigrad.testing import standin
 from nlp.models.rnn_lm import CELLS, RNNLM, detach
 
@@ -78,6 +79,16 @@ def test_dropout_acts_in_training_only() -> None:
     model.eval()
     first, second = model(input)[0].detach().numpy(), model(input)[0].detach().numpy()
     np.testing.assert_array_equal(first, second)
+
+
+def test_dropout_stands_before_and_after_the_recurrence_and_not_inside(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = RNNLM(11, 5, 7, 1, dropout=0.5)
+    shapes = []
+    monkeypatch.setattr(nn.Dropout, "forward", lambda self, input: shapes.append((self.p, tuple(input.shape))) or input)
+    model.features(words(0, 3, 2))
+    assert shapes == [(0.5, (3, 2, 5)), (0.5, (3, 2, 7))]
+    assert model.recurrent.dropout == 0
+    assert RNNLM(11, 5, 7, 2, dropout=0.5).recurrent.dropout == 0.5
 
 
 def test_an_untrained_model_thinks_all_words_about_equally_likely() -> None:

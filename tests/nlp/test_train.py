@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from nlp_helpers import PATTERN
 
 import minigrad
+from minigrad import Tensor
 from minigrad.testing import standin
 from nlp.errors import NlpError
 from nlp.models.rnn_lm import CELLS, RNNLM
@@ -150,6 +152,32 @@ def test_the_reports_add_up_to_the_epoch(batch_size: int, bptt: int, length: int
     counts = [sum(sizes[start:end]) for start, end in zip([0, *ends], ends)]
     expected = np.average([step.loss for step in steps], weights=counts)
     np.testing.assert_allclose(epoch.train_loss, expected, rtol=1e-6)
+
+
+def test_the_state_is_carried_from_window_to_window_and_is_fresh_in_each_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    ids, size = pattern_ids(4)
+    model = RNNLM(size, 4, 4, 1)
+    given, returned = [], []
+    whole = RNNLM.loss
+
+    def watched(self: RNNLM, input: Tensor, target: Tensor, state: Any = None, reduction: str = "mean") -> Any:
+        loss, after = whole(self, input, target, state, reduction)
+        if self.training:
+            given.append(state)
+            returned.append([part.detach().numpy().copy() for part in after])
+        return loss, after
+
+    monkeypatch.setattr(RNNLM, "loss", watched)
+    batches = BpttBatches(ids, 4, 5)
+    list(Trainer(model).train(batches, EvaluationBatches(ids, 2, 5), 2))
+    assert len(given) == 2 * len(batches) > 4
+    for window, state in enumerate(given):
+        if window % len(batches) == 0:
+            assert state is None
+            continue
+        for part, before in zip(state, returned[window - 1]):
+            np.testing.assert_array_equal(part.numpy(), before)
+            assert not part.requires_grad
 
 
 def test_time_that_is_up_ends_training_with_a_validation() -> None:

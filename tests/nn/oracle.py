@@ -72,9 +72,7 @@ def runs_on_standin(module: nn.Module, *inputs: np.ndarray, call: Callable[..., 
     results = []
     for device in ("cpu", "standin"):
         there = copy.deepcopy(module).to(device)
-        tensors = [
-            minigrad.tensor(values, device=device, requires_grad=values.dtype.kind == "f") for values in inputs
-        ]
+        tensors = [minigrad.tensor(values, device=device, requires_grad=values.dtype.kind == "f") for values in inputs]
         minigrad.manual_seed(0)
         with standin.no_synchronisation():
             output = (call or there)(*tensors) if call is None else call(there, *tensors)

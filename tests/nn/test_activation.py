@@ -152,17 +152,18 @@ def test_it_runs_on_the_standin_device(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["ReLU", "ReLU6", "SELU", "SiLU", "Mish", "Hardsigmoid", "Hardswish", "LeakyReLU",
-                                  "ELU", "CELU", "Hardtanh"])  # fmt: skip
+                                  "ELU", "CELU", "Hardtanh", "Threshold"])  # fmt: skip
 def test_inplace_writes_into_the_input(name: str) -> None:
     x = np.array([-1.0, 0.5, 7.0], np.float32)
     leaf = minigrad.tensor(x, requires_grad=True)
     plain = minigrad.tensor(x, requires_grad=True)
     doubled = leaf * 2
-    result = getattr(nn, name)(inplace=True)(doubled)
+    settings = (0.7, 3.0) if name == "Threshold" else ()
+    result = getattr(nn, name)(*settings, inplace=True)(doubled)
     assert result is doubled
-    getattr(nn, name)()(plain * 2).sum().backward()
+    getattr(nn, name)(*settings)(plain * 2).sum().backward()
     result.sum().backward()
-    close(result, getattr(nn, name)()(minigrad.tensor(2 * x)))
+    close(result, getattr(nn, name)(*settings)(minigrad.tensor(2 * x)))
     close(leaf.grad, plain.grad)
 
 
@@ -196,7 +197,11 @@ def test_prelu_with_a_slope_for_each_channel(shape: tuple[int, ...]) -> None:
 def test_softmax_without_dim_warns_and_follows_the_old_rule() -> None:
     for ndim, dim in ((1, 0), (2, 1), (3, 0), (4, 1)):
         x = minigrad.randn(*(2,) * ndim)
-        for module, function in ((nn.Softmax(), F.softmax), (nn.LogSoftmax(), F.log_softmax), (nn.Softmin(), F.softmin)):
+        for module, function in (
+            (nn.Softmax(), F.softmax),
+            (nn.LogSoftmax(), F.log_softmax),
+            (nn.Softmin(), F.softmin),
+        ):
             with pytest.warns(UserWarning, match=f"takes dim={dim} for an input of {ndim} dimensions") as caught:
                 found = module(x)
             assert caught[0].filename == __file__

@@ -126,7 +126,12 @@ def test_repr_is_pytorchs() -> None:
         return library.ModuleDict(
             {
                 "list": library.ModuleList(
-                    [library.Linear(2, 2), library.Linear(2, 2), library.Sequential(library.Tanh()), library.Dropout(0.1)]
+                    [
+                        library.Linear(2, 2),
+                        library.Linear(2, 2),
+                        library.Sequential(library.Tanh()),
+                        library.Dropout(0.1),
+                    ]
                 ),
                 "empty": library.ModuleList(),
                 "dict": library.ModuleDict(),

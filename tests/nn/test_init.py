@@ -81,7 +81,9 @@ def test_orthogonal_is_not_partial_to_a_sign() -> None:
 
 def test_a_seed_decides() -> None:
     def drawn() -> list[np.ndarray]:
-        return [array(value) for value in nn.Sequential(nn.Linear(3, 4), nn.LSTM(4, 2), nn.Embedding(3, 2)).parameters()]
+        return [
+            array(value) for value in nn.Sequential(nn.Linear(3, 4), nn.LSTM(4, 2), nn.Embedding(3, 2)).parameters()
+        ]
 
     minigrad.manual_seed(5)
     first = drawn()
@@ -128,7 +130,13 @@ def test_on_the_standin_device(fill: Fill) -> None:
 
 def test_what_has_no_fans_is_refused() -> None:
     vector = minigrad.zeros(3)
-    for fill in (init.xavier_uniform_, init.xavier_normal_, init.kaiming_uniform_, init.kaiming_normal_, init.orthogonal_):
+    for fill in (
+        init.xavier_uniform_,
+        init.xavier_normal_,
+        init.kaiming_uniform_,
+        init.kaiming_normal_,
+        init.orthogonal_,
+    ):
         with pytest.raises(ValueError, match="at least two dimensions"):
             fill(vector)  # type: ignore[operator]
     with pytest.raises(ValueError, match="two dimensions, this one has 1"):

@@ -183,7 +183,7 @@ def test_dropout_is_silent_in_evaluation_and_at_0() -> None:
     assert nn.Dropout().eval()(x) is x
     assert nn.Dropout(0)(x) is x
     assert F.dropout(x, 0.5, training=False) is x
-    with pytest.raises(ValueError, match="between 0 and 1, got 1.5"):
+    with pytest.raises(ValueError, match=r"between 0 and 1, got 1\.5"):
         nn.Dropout(1.5)
     with pytest.raises(ValueError, match="between 0 and 1"):
         F.dropout(x, -0.1)

@@ -88,7 +88,9 @@ def test_it_runs_on_the_standin_device(name: str) -> None:
 def test_kl_divergence_is_batchmean() -> None:
     p = np.array([[0.2, 0.8], [0.5, 0.5], [1.0, 0.0]])
     q = np.array([[0.6, 0.4], [0.1, 0.9], [0.5, 0.5]])
-    expected = np.mean([sum(a * np.log(a / b) for a, b in zip(u, v, strict=True) if a) for u, v in zip(p, q, strict=True)])
+    expected = np.mean(
+        [sum(a * np.log(a / b) for a, b in zip(u, v, strict=True) if a) for u, v in zip(p, q, strict=True)]
+    )
     found = nn.KLDivLoss(reduction="batchmean")(minigrad.tensor(np.log(q)), minigrad.tensor(p))
     assert found.item() == pytest.approx(expected)
 
@@ -217,7 +219,9 @@ def test_cross_entropy_is_its_definition(problem: dict[str, Any]) -> None:
     close(found, plain_cross_entropy(problem["logits"], problem, smoothing), 1e-10)
     found = nn.NLLLoss(weight, **settings)(nn.LogSoftmax(1)(logits), target)
     close(found, plain_cross_entropy(problem["logits"], problem, 0.0), 1e-10)
-    layer = nn.LinearCrossEntropyLoss(3, logits.shape[1], bias=True, weight=weight, label_smoothing=smoothing, **settings)
+    layer = nn.LinearCrossEntropyLoss(
+        3, logits.shape[1], bias=True, weight=weight, label_smoothing=smoothing, **settings
+    )
     layer.double()
     scores = problem["features"] @ array(layer.linear.weight).T + array(layer.linear.bias)
     found = layer(minigrad.tensor(problem["features"]), target)

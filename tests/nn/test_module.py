@@ -340,7 +340,9 @@ def test_load_state_dict_says_everything_and_changes_nothing() -> None:
 
 def test_load_state_dict_not_strict() -> None:
     net = Net()
-    missing, unexpected = net.load_state_dict({"scale": minigrad.tensor([3.0]), "third": minigrad.ones(1)}, strict=False)
+    missing, unexpected = net.load_state_dict(
+        {"scale": minigrad.tensor([3.0]), "third": minigrad.ones(1)}, strict=False
+    )
     assert missing == ["count", "first.weight", "first.bias", "second.1.weight"]
     assert unexpected == ["third"]
     assert net.scale.item() == 3

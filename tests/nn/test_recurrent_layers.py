@@ -50,12 +50,12 @@ def inputs(kind: str, case: dict[str, Any]) -> list[Array]:
     """The input, and the first states if the case has some."""
     rng = np.random.default_rng(case["seed"])
     settings = case["settings"]
-    T, B, I, H = (case[name] for name in "TBIH")
+    T, B, features, H = (case[name] for name in "TBIH")
     shape = ((B, T) if settings["batch_first"] else (T, B)) if case["batched"] else (T,)
     places = settings["num_layers"] * (2 if settings["bidirectional"] else 1)
     state = (places, B, H) if case["batched"] else (places, H)
     count = (2 if kind == "LSTM" else 1) if case["stateful"] else 0
-    return [rng.normal(size=(*shape, I)), *(rng.normal(size=state) for _ in range(count))]
+    return [rng.normal(size=(*shape, features)), *(rng.normal(size=state) for _ in range(count))]
 
 
 def call(kind: str, module: Any, tensors: list[Any]) -> list[Any]:
@@ -178,7 +178,8 @@ def test_it_runs_on_the_standin_device(kind: str, case: dict[str, Any]) -> None:
 def test_the_first_state_can_be_learned_and_carried(kind: str) -> None:
     """Two halves of a sequence with the state carried over give what the whole gives."""
     case = {"settings": {"num_layers": 2, "bidirectional": False, "bias": True, "batch_first": False},
-            "nonlinearity": "tanh", "T": 6, "B": 2, "I": 3, "H": 4, "batched": True, "stateful": False, "seed": 0}  # fmt: skip
+            "nonlinearity": "tanh", "T": 6, "B": 2, "I": 3, "H": 4, "batched": True, "stateful": False,
+            "seed": 0}  # fmt: skip
     module = make(nn, kind, case)
     x = minigrad.tensor(inputs(kind, case)[0])
     whole, last = module(x)
@@ -199,8 +200,12 @@ def test_dropout_is_between_the_layers_and_only_in_training(kind: str) -> None:
     certain = getattr(nn, kind)(3, 4, num_layers=2, dropout=1.0)
     certain.load_state_dict(module.state_dict())
     zeroed = getattr(nn, kind)(4, 4)
-    zeroed.load_state_dict({name.replace("_l1", "_l0"): value for name, value in module.state_dict().items() if "_l1" in name})
+    zeroed.load_state_dict(
+        {name.replace("_l1", "_l0"): value for name, value in module.state_dict().items() if "_l1" in name}
+    )
     close(certain(x)[0], zeroed(minigrad.zeros(5, 2, 4))[0])
+    first_layers = [call(kind, one, [x])[1][0] for one in (certain, module)]
+    close(*first_layers)  # nothing is dropped before the first layer
     with pytest.warns(UserWarning, match="num_layers=1") as caught:
         getattr(nn, kind)(3, 4, dropout=0.5)
     assert caught[0].filename == __file__
@@ -270,19 +275,19 @@ def test_bad_settings_are_refused() -> None:
 
 @kinds
 @given(
-    B=st.sampled_from([None, 1, 3]), I=st.integers(1, 3), H=st.integers(1, 3), bias=st.booleans(),
+    B=st.sampled_from([None, 1, 3]), features=st.integers(1, 3), H=st.integers(1, 3), bias=st.booleans(),
     stateful=st.booleans(), nonlinearity=st.sampled_from(["tanh", "relu"]),
 )  # fmt: skip
 def test_a_cell_unrolled_is_the_layer(
-    kind: str, B: int | None, I: int, H: int, bias: bool, stateful: bool, nonlinearity: str
+    kind: str, B: int | None, features: int, H: int, bias: bool, stateful: bool, nonlinearity: str
 ) -> None:
     extra = {"nonlinearity": nonlinearity} if kind == "RNN" else {}
-    layer = getattr(nn, kind)(I, H, bias=bias, **extra).double()
-    cell = getattr(nn, f"{kind}Cell")(I, H, bias=bias, **extra).double()
+    layer = getattr(nn, kind)(features, H, bias=bias, **extra).double()
+    cell = getattr(nn, f"{kind}Cell")(features, H, bias=bias, **extra).double()
     cell.load_state_dict({name.removesuffix("_l0"): value for name, value in layer.state_dict().items()})
     rng = np.random.default_rng(0)
     batch = () if B is None else (B,)
-    x = minigrad.tensor(rng.normal(size=(4, *batch, I)), requires_grad=True)
+    x = minigrad.tensor(rng.normal(size=(4, *batch, features)), requires_grad=True)
     states = [minigrad.tensor(rng.normal(size=(*batch, H))) for _ in range((2 if kind == "LSTM" else 1) * stateful)]
     state: Any = (tuple(states) if kind == "LSTM" else states[0]) if stateful else None
     steps = []

@@ -39,12 +39,17 @@ def results(library: Any, function: Function, arrays: Sequence[Host], order: int
         return found
     given = library.tensor(flow(output.shape).astype(found[0][1].dtype))  # type: ignore[union-attr]
     first = _gradients(library, [output], differentiable, [given], order > 1)
-    found += [(f"the gradient of input {place}", None if one is None else _numpy(one)) for place, one in enumerate(first)]
+    found += [
+        (f"the gradient of input {place}", None if one is None else _numpy(one)) for place, one in enumerate(first)
+    ]
     again = [one for one in first if one is not None and one.requires_grad]
     if order > 1 and again:
         flows = [library.tensor(flow(one.shape).astype(_numpy(one).dtype)) for one in again]
         second = _gradients(library, again, differentiable, flows, False)
-        found += [(f"the second gradient of input {place}", None if one is None else _numpy(one)) for place, one in enumerate(second)]
+        found += [
+            (f"the second gradient of input {place}", None if one is None else _numpy(one))
+            for place, one in enumerate(second)
+        ]
     return found
 
 

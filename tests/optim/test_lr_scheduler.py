@@ -10,11 +10,11 @@ from typing import Any
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
+from nn.oracle import torch
 
 import minigrad
 from minigrad import optim
 from minigrad.optim import lr_scheduler
-from nn.oracle import torch
 
 gammas = st.sampled_from([0.1, 0.5, 0.9, 1.3])
 

@@ -10,11 +10,11 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given
+from nn.oracle import array, close, torch
 
 import minigrad
 from minigrad import nn, optim
 from minigrad.testing import standin
-from nn.oracle import array, close, torch
 
 Array = Any
 Settings = dict[str, Any]
@@ -46,8 +46,8 @@ rmsprop_settings = st.fixed_dictionaries(
      "momentum": st.sampled_from([0, 0.9]), "centered": flags, "maximize": flags}
 )  # fmt: skip
 adam_settings = st.fixed_dictionaries(
-    {"lr": rates, "betas": st.sampled_from([(0.9, 0.999), (0.5, 0.7), (0.0, 0.9)]), "eps": st.sampled_from([1e-8, 1e-2]),
-     "weight_decay": decays, "amsgrad": flags, "maximize": flags}
+    {"lr": rates, "betas": st.sampled_from([(0.9, 0.999), (0.5, 0.7), (0.0, 0.9)]),
+     "eps": st.sampled_from([1e-8, 1e-2]), "weight_decay": decays, "amsgrad": flags, "maximize": flags}
 )  # fmt: skip
 SETTINGS = {
     "SGD": sgd_settings(), "Adagrad": adagrad_settings, "RMSprop": rmsprop_settings, "Adam": adam_settings,
@@ -110,7 +110,7 @@ UPDATES: dict[str, Callable[..., Array]] = {
 
 
 def gradient(p: Array, t: int) -> Array:
-    """Of a bumpy function, so that no two steps are alike, and never tiny: there centred RMSprop divides noise by noise."""
+    """Of a bumpy function, so that no two steps are alike; not tiny, where centred RMSprop divides noise by noise."""
     return np.sin(3 * p + t) + 1.5 + 0.1 * t * p
 
 
@@ -135,7 +135,7 @@ def test_ten_steps_are_the_papers(name: str, data: Any, shape: tuple[int, ...], 
 
 
 def problem(library: Any, dtype: Any = np.float64) -> tuple[list[Any], Callable[[], Any]]:
-    """Four parameters, one of which never gets a gradient, and a curved loss that is bounded, for those who maximize."""
+    """Four parameters, one of which never gets a gradient, and a curved loss that is bounded, for the maximizers."""
     rng = np.random.default_rng(0)
     shapes = [(3, 4), (4,), (4, 1), (2,)]
     leaves = [library.tensor(rng.normal(size=shape).astype(dtype), requires_grad=True) for shape in shapes]
@@ -182,7 +182,10 @@ def same_state(ours: Settings, theirs: Settings) -> None:
         theirs_values = {key: value for key, value in theirs["state"][number].items() if value is not None}
         assert values.keys() == theirs_values.keys()
         for key, value in values.items():
-            assert value == theirs_values[key].item() if key == "step" else close(value, theirs_values[key], 1e-7) is None
+            if key == "step":
+                assert value == theirs_values[key].item()
+            else:
+                close(value, theirs_values[key], 1e-7)
     for group, other in zip(ours["param_groups"], theirs["param_groups"], strict=True):
         assert group.items() <= other.items()
 
@@ -455,7 +458,7 @@ def test_repr_is_pytorchs(name: str) -> None:
 @pytest.mark.parametrize(
     ("params", "error", "sentence"),
     [
-        (lambda: [], ValueError, "got no parameters"),
+        (list, ValueError, "got no parameters"),
         (lambda: minigrad.ones(1, requires_grad=True), TypeError, "got a Tensor: give it model.parameters"),
         (lambda: nn.Linear(1, 1), TypeError, "got a Linear: give it model.parameters"),
         (lambda: {minigrad.ones(1)}, TypeError, "got a set"),

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from nn.oracle import array, close, torch
 
 import minigrad
 import minigrad.nn.functional as F
 from minigrad import nn, optim
-from nn.oracle import array, close, torch
 
 
 def lecture(torch: Any, nn: Any, optim: Any, start: dict[str, np.ndarray]) -> tuple[list[float], Any]:

@@ -1,4 +1,4 @@
-"""Specs of minigrad/ops/arithmetic.py. The references are Python's operators and `math`, one pair of numbers at a time."""
+"""Specs of minigrad/ops/arithmetic.py. The references are Python's operators and `math`, number by number."""
 
 from __future__ import annotations
 

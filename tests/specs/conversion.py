@@ -25,7 +25,7 @@ def _move(draw: st.DrawFn) -> tuple[list[Any], dict[str, Any]]:
 SPECS = [
     OpSpec("clone", lambda x: x),
     OpSpec("clone_contiguous", lambda x: x, shares_memory=True),
-    # To another dtype and device, and back: tests/ops and tests/core; here the rules, at the dtype the checks compute in.
+    # To another dtype and device, and back: tests/ops and tests/core; here the rules, at the dtype of the checks.
     OpSpec("cast", lambda x, dtype, source: x.astype(dtype), _cast(), floats_keep_dtype=False),
     OpSpec("move", lambda x, device, source: x, _move(), devices=False, shares_memory=True),
 ]

@@ -1,4 +1,4 @@
-"""Specs of the hand-written pairs: recurrent, cells, losses, normalisation, embedding. The references are plain NumPy."""
+"""Specs of the hand-written pairs: recurrent, cells, losses, normalisation, embedding. References in plain NumPy."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def _affine(x: Host, weight: Host, bias: Host | None) -> Host:
 @st.composite
 def _recurrent(draw: st.DrawFn, gates: int, states: int, sequence: bool, **choices: Any) -> Arguments:
     """input (T, B, I) or (B, I), the states (B, H), w_ih, w_hh, and the biases or None."""
-    B, I, H = draw(SIZES), draw(SIZES), draw(st.integers(1, 2))
+    B, features, H = draw(SIZES), draw(SIZES), draw(st.integers(1, 2))
     leading = (draw(SIZES), B) if sequence else draw(st.sampled_from([(B,), ()]))
     batch = leading[-1:]
     small = {"domain": (-1.5, 1.5)}
     bias = draw(st.booleans())
-    inputs = [draw(arrays((*leading, I), **small)), *(draw(arrays((*batch, H), **small)) for _ in range(states))]
-    inputs += [draw(arrays((gates * H, I), **small)), draw(arrays((gates * H, H), **small))]
+    inputs = [draw(arrays((*leading, features), **small)), *(draw(arrays((*batch, H), **small)) for _ in range(states))]
+    inputs += [draw(arrays((gates * H, features), **small)), draw(arrays((gates * H, H), **small))]
     inputs += [draw(arrays((gates * H,), **small)) if bias else None for _ in range(2)]
     return inputs, {name: draw(strategy) for name, strategy in choices.items()}
 

@@ -35,6 +35,6 @@ SPECS = [
     OpSpec("softmax", _probabilities, _along()),
     OpSpec("log_softmax", lambda x, dim: np.log(_probabilities(x, dim)), _along()),
     OpSpec("softmax_backward", lambda f, p, dim: p * f - p * (p * f).sum(dim, keepdims=True), _along(2)),
-    OpSpec("log_softmax_backward", lambda f, l, dim: f - np.exp(l) * f.sum(dim, keepdims=True), _along(2)),
+    OpSpec("log_softmax_backward", lambda f, log_p, dim: f - np.exp(log_p) * f.sum(dim, keepdims=True), _along(2)),
     OpSpec("logsumexp", lambda x, dim, keepdim: np.log(np.exp(x).sum(dim, keepdims=keepdim)), _over()),
 ]

@@ -6,11 +6,10 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import minigrad
 from minigrad import kernels
 from minigrad.backend import Array, namespace
 from minigrad.core.rows import Rows
-from minigrad.core.tensor import Tensor, wrap
+from minigrad.core.tensor import Tensor, tensor, wrap
 from minigrad.core.views import count_write
 
 
@@ -27,7 +26,7 @@ def clip_grad_norm_(
     """
     gradients = _gradients(parameters)
     if not gradients:
-        return minigrad.tensor(0.0)
+        return tensor(0.0)
     norm = _norm(gradients, float(norm_type))
     xp = namespace(norm)
     if error_if_nonfinite and not bool(xp.isfinite(norm)):
