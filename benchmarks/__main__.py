@@ -7,8 +7,15 @@ import os
 import platform
 import sys
 
-from benchmarks import lstm_lm, small
-from benchmarks.timing import HEADER, compare
+# Settings that tie the matrix products of one side to an older processor and leave the other side free.
+TIES = ("OPENBLAS_CORETYPE", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR", "ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")
+
+
+def free_both_sides() -> None:
+    """Take such settings out, and say so. The libraries read them when they are loaded, so this comes first of all."""
+    for name in TIES:
+        if name in os.environ:
+            print(f"{name}={os.environ.pop(name)} was set, and is not for these measurements (--as-set keeps it)")
 
 
 def main() -> int:
@@ -16,7 +23,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=15, help="pairs of measurements for each row (15)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads for both libraries")
+    parser.add_argument("--as-set", action="store_true", help="keep environment settings that tie one side's products")
     arguments = parser.parse_args()
+    if not arguments.as_set:
+        free_both_sides()
+    from benchmarks import lstm_lm, small
+    from benchmarks.timing import HEADER, compare
+
     try:
         import torch
     except ImportError:

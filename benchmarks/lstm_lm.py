@@ -32,9 +32,8 @@ SIZES = [Size(10_000, 200, 2, 20, 20), Size(10_000, 650, 2, 35, 20)]
 
 def minigrad_step(size: Size, fused: bool) -> Callable[[], object]:
     """The step in minigrad, as a function of no arguments."""
-    import minigrad.nn.functional as F
-
     import minigrad
+    import minigrad.nn.functional as F
     from minigrad import nn, optim
 
     minigrad.manual_seed(0)

@@ -1,6 +1,6 @@
 """Timing two ways of doing the same work so that the answer can be trusted on a noisy machine.
 
-The two take turns, with a short pause before each so that one library's spinning threads are asleep when the other
+The two take turns, with a pause before each so that one library's spinning threads are asleep when the other
 starts. What counts is the ratio of neighbours in time; its median is quoted, with the quartiles as the spread.
 """
 
@@ -46,7 +46,7 @@ def timed(work: Work, repeat: int) -> float:
 
 
 def compare(
-    name: str, ours: Work, theirs: Work, *, rounds: int = 15, seconds: float = 0.3, pause: float = 0.05
+    name: str, ours: Work, theirs: Work, *, rounds: int = 15, seconds: float = 0.3, pause: float = 0.15
 ) -> Comparison:
     """Time both in turn for `rounds` rounds of about `seconds` a side."""
     repeat = max(1, int(seconds / max(timed(ours, 2), 1e-7)))

@@ -36,6 +36,7 @@ from minigrad.core.dtypes import (
     uint8,
 )
 from minigrad.core.engine import grad
+from minigrad.core.fused import fused
 from minigrad.core.modes import (
     enable_grad,
     inference_mode,
@@ -44,7 +45,6 @@ from minigrad.core.modes import (
     no_grad,
     set_grad_enabled,
 )
-from minigrad.core.fused import fused
 from minigrad.core.primitive import primitive
 from minigrad.core.tensor import Size, Tensor, tensor
 from minigrad.io import load, save

@@ -17,8 +17,8 @@ OptimizerName = Literal["sgd", "adam", "adagrad", "rmsprop"]
 
 # What is not chosen: by level, and the learning rate by optimizer.
 _LEVEL_DEFAULTS: dict[str, dict[str, Any]] = {
-    "word": {"embedding": 200, "hidden": 200, "layers": 2, "dropout": 0.3, "bptt": 35, "min_count": 2},
-    "char": {"embedding": 64, "hidden": 256, "layers": 1, "dropout": 0.1, "bptt": 64, "min_count": 1},
+    "word": {"embedding": 256, "hidden": 256, "layers": 1, "dropout": 0.4, "tied": True, "bptt": 35, "min_count": 2},
+    "char": {"embedding": 64, "hidden": 256, "layers": 1, "dropout": 0.1, "tied": False, "bptt": 64, "min_count": 1},
 }
 _LEARNING_RATES = {"sgd": 20.0, "adam": 0.002, "adagrad": 0.05, "rmsprop": 0.002}
 
@@ -74,7 +74,7 @@ class Config:
     hidden: int
     layers: int
     dropout: float
-    tied: bool = False
+    tied: bool
     bptt: int
     batch_size: int = 20
     epochs: int = 12
@@ -122,16 +122,19 @@ class Config:
 def choose(**options: Any) -> Config:
     """A Config of the options that are given; what is missing or None takes the default of its level.
 
-    `choose(level="char", hidden=512)`. With `tied`, whichever of embedding and hidden is not given follows the other.
+    `choose(level="char", hidden=512)`. Where the weights are tied, whichever of embedding and hidden is not given
+    follows the other; where both are given and differ, they are not tied unless that is asked for.
     """
     given = {name: value for name, value in options.items() if value is not None}
     level, optimizer = given.get("level", Config.level), given.get("optimizer", Config.optimizer)
     _check_kind("level", level, Level)
     _check_kind("optimizer", optimizer, OptimizerName)
     defaults = {**_LEVEL_DEFAULTS[level], "lr": _LEARNING_RATES[optimizer]}
-    if given.get("tied"):
-        width = given.get("hidden", given.get("embedding", defaults["hidden"]))
-        defaults.update(embedding=width, hidden=width)
+    sizes = {given[name] for name in ("embedding", "hidden") if name in given}
+    if len(sizes) == 2:
+        defaults["tied"] = False
+    elif sizes and given.get("tied", defaults["tied"]):
+        defaults["embedding"] = defaults["hidden"] = sizes.pop()
     return Config(**{**defaults, **given})
 
 
@@ -141,11 +144,15 @@ def default_of(name: str) -> str:
     if name == "lr":
         return ", ".join(f"{optimizer} {rate:g}" for optimizer, rate in _LEARNING_RATES.items())
     if len(set(by_level.values())) > 1:
-        return ", ".join(f"{level} {value}" for level, value in by_level.items())
+        return ", ".join(f"{level} {_in_words(value)}" for level, value in by_level.items())
     value = next(iter(by_level.values())) if by_level else getattr(Config, name)
     if value is None:
         return "all" if name == "threads" else "no limit"
-    return "off" if value is False else str(value)
+    return _in_words(value)
+
+
+def _in_words(value: Any) -> str:
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
 
 
 def flag(name: str) -> str:

@@ -54,6 +54,7 @@ def _draw_learning_rate(axes: Axes, epochs: list[Any]) -> None:
     edges = [0, *(record["epoch"] for record in epochs)]
     axes.stairs([record["lr"] for record in epochs], edges, color=TRAIN, lw=2, baseline=None)
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.set_ylabel("learning rate", color=INK)
     axes.set_xlabel("epoch", color=INK)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -63,6 +64,7 @@ def _draw_learning_rate(axes: Axes, epochs: list[Any]) -> None:
 def _plain(axes: Axes) -> None:
     axes.set_facecolor(SURFACE)
     axes.grid(color=GRID, lw=0.8)
+    axes.set_axisbelow(True)
     axes.tick_params(which="both", colors=MUTED, length=0, labelsize=9)
     for side in axes.spines.values():
         side.set_visible(False)

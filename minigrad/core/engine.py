@@ -23,6 +23,7 @@ from minigrad.core import dtypes, views
 from minigrad.core.errors import AnomalyError, describe_location
 from minigrad.core.modes import _Switch, mode
 from minigrad.core.rows import Rows
+from minigrad.kernels import memory
 
 if TYPE_CHECKING:
     from minigrad.core.tensor import Tensor
@@ -280,14 +281,13 @@ def own(array: Array) -> Array:
     """`array` itself if nothing else can see its memory, a copy of it otherwise; never a NumPy scalar."""
     if isinstance(array, np.generic):
         return np.asarray(array)
-    # A view of the memory would hold a reference to `array`, or `array` one to it; here only the caller's frame does.
-    if array.base is None and _holders([array]) <= _ALONE + 1 and array.flags.c_contiguous and _writable(array):
-        return array
+    # Whoever else sees this memory holds a reference to `array`, or to the base of both. Only the caller's frame may.
+    if _holders([array]) <= _ALONE + 1 and array.flags.c_contiguous:
+        if array.base is None and (not isinstance(array, np.ndarray) or array.flags.writeable):
+            return array
+        if isinstance(array, np.ndarray) and memory.is_alone(array):
+            return array
     return array.copy()
-
-
-def _writable(array: Array) -> bool:
-    return not isinstance(array, np.ndarray) or bool(array.flags.writeable)
 
 
 def _check_finite(node: Node, gradients: Any, what: str) -> None:

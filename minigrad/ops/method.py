@@ -6,8 +6,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from minigrad.core.tensor import Tensor
 from minigrad.core.inplace import in_place
+from minigrad.core.tensor import Tensor
 
 TOP_LEVEL: dict[str, Any] = {}  # what `minigrad.NAME` offers, in the order it is defined
 

@@ -45,6 +45,7 @@ class Property:
 
     check: Check
     applies: Callable[[OpSpec], bool]
+    once: bool = False  # it looks at no example, so one is enough
 
     @property
     def name(self) -> str:
@@ -63,9 +64,9 @@ def _has_gradient(spec: OpSpec) -> bool:
     return spec.smooth >= 1
 
 
-def _property(applies: Callable[[OpSpec], bool] = _always) -> Callable[[Check], Check]:
+def _property(applies: Callable[[OpSpec], bool] = _always, *, once: bool = False) -> Callable[[Check], Check]:
     def register(check: Check) -> Check:
-        PROPERTIES[check.__name__] = Property(check, applies)
+        PROPERTIES[check.__name__] = Property(check, applies, once)
         return check
 
     return register
@@ -82,7 +83,7 @@ def verify(spec: OpSpec, prop: Property, **given_settings: Any) -> None:
     `given_settings` are hypothesis's, e.g. `max_examples=50`; by default those of the loaded profile.
     """
 
-    @settings(**given_settings)
+    @settings(**(given_settings | {"max_examples": 1} if prop.once else given_settings))
     @given(case=spec.cases(), data=st.data())
     def holds(case: Case, data: st.DataObject) -> None:
         prop.check(spec, case, data.draw)
@@ -363,7 +364,7 @@ def _second_gradients(spec: OpSpec, case: Case, needs: list[int]) -> list[Host]:
     return gradients_of(firsts, wanted, cotangents([to_host(one._array) for one in firsts], 1))
 
 
-@_property(lambda spec: spec.record is not None and not spec.fused and bool(spec.record.rules))
+@_property(lambda spec: spec.record is not None and not spec.fused and bool(spec.record.rules), once=True)
 def rule_reads_as_a_rule(spec: OpSpec, case: Case, draw: Draw) -> None:
     """Rules use operators, indexing, `.shape`, `.ndim`, `.dtype` and other ops: arrays and Tensors can run them."""
     assert spec.record is not None

@@ -84,6 +84,15 @@ def test_a_configuration_from_elsewhere_is_refused() -> None:
         Config.from_json([1, 2])
 
 
+def test_words_are_tied_until_the_sizes_differ_and_characters_are_not() -> None:
+    assert choose().tied
+    assert choose(hidden=30).embedding == 30
+    assert not choose(hidden=30, embedding=20).tied
+    assert choose(hidden=30, tied=False).embedding == choose().embedding
+    assert not choose(level="char").tied
+    assert choose(level="char", hidden=30).embedding == choose(level="char").embedding
+
+
 @pytest.mark.parametrize("given_size", [{"hidden": 64}, {"embedding": 64}])
 def test_tied_sizes_follow_the_one_that_is_given(given_size: dict[str, int]) -> None:
     config = choose(tied=True, **given_size)
@@ -96,10 +105,11 @@ def test_tied_sizes_that_differ_are_refused() -> None:
 
 
 def test_the_defaults_in_words_are_the_defaults() -> None:
-    word, char = choose(), choose(level="char")
-    for field in dataclasses.fields(Config):
-        said, value = default_of(field.name), getattr(word, field.name)
-        if value not in (None, False):
-            assert f"{value:g}" if field.name == "lr" else str(value) in said
-        if field.name != "level" and getattr(char, field.name) not in (None, False, value):
-            assert str(getattr(char, field.name)) in said
+    for level in ("word", "char"):
+        config = choose(level=level)
+        for field in dataclasses.fields(Config):
+            value = getattr(config, field.name)
+            if field.name == "level" or value is None:
+                continue
+            spoken = {True: "on", False: "off"}[value] if isinstance(value, bool) else f"{value}"
+            assert spoken in default_of(field.name)
