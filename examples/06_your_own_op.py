@@ -40,7 +40,7 @@ def use(gate):
     class Gate(Function):
         @staticmethod
         def forward(ctx, *inputs):
-            return minigrad.tensor(gate.forward(*[one.numpy() for one in inputs]))
+            return minigrad.tensor(gate.forward(*[one.detach().numpy() for one in inputs]))
 
         @staticmethod
         def backward(ctx, gradient):

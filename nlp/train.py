@@ -117,7 +117,7 @@ class Trainer:
         while self.epoch < epochs and not end:
             began = time.perf_counter()
             train_loss, speed = yield from self._pass(train)
-            valid_loss = evaluate(self.model, valid).loss
+            valid_loss = self._finite(evaluate(self.model, valid).loss, "validation loss")
             improved = self._keep_if_best(valid_loss)
             lr = self.lr
             if not improved:
@@ -161,7 +161,9 @@ class Trainer:
             meter.add(loss, target.size)
             late = self.seconds + meter.elapsed() > self.max_seconds
             if late or meter.step % REPORT_EVERY == 0 or meter.step == len(batches):
-                yield self._checked(meter.report())
+                step = meter.report()
+                self._finite(step.loss, "loss")
+                yield step
             if late:
                 break
         return meter.mean(), meter.speed()
@@ -176,16 +178,16 @@ class Trainer:
         self.optimizer.step()
         return loss.detach(), detach(state)
 
-    def _checked(self, step: Step) -> Step:
-        if not math.isfinite(step.loss):
+    def _finite(self, loss: float, name: str) -> float:
+        if not math.isfinite(loss):
             raise NlpError(
-                f"training broke off: the loss became {step.loss} by step {step.step} of epoch {step.epoch}; "
+                f"training broke off: the {name} became {loss} in epoch {self.epoch + 1}; "
                 f"lower --lr ({self.lr:g}) or --clip ({self.clip:g})"
             )
-        return step
+        return loss
 
     def _keep_if_best(self, valid_loss: float) -> bool:
-        if not valid_loss < self.best_loss:  # also where it is nan
+        if valid_loss >= self.best_loss:
             self.epochs_without_progress += 1
             return False
         self.epochs_without_progress = 0

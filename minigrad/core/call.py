@@ -71,7 +71,7 @@ def make_function(op: Op) -> Any:
                 a, b = args
                 x = a._array
                 if type(b) is float or type(b) is int:
-                    if a._view is not None or x.dtype.kind != "f":
+                    if not op.numbers or a._view is not None or x.dtype.kind != "f":
                         return apply(op, args, defaults)
                     y, second, other_counter = b, None, CONSTANT
                 else:
@@ -198,8 +198,10 @@ def apply(op: Op, values: tuple[Any, ...], settings: dict[str, Any]) -> Any:
         needs.append(False)
         raw.append(value)
         counters.append(CONSTANT)
-        if value is None or (first is not None and (type(value) is int or (type(value) is float and floating(first)))):
-            continue  # nothing to promote
+        if value is None:
+            continue
+        if first is not None and op.numbers and (type(value) is int or (type(value) is float and floating(first))):
+            continue  # a number of no higher category than the tensors changes nothing
         mixed = True
     if not found:
         return _forward_raw(op, values, settings)
@@ -262,7 +264,7 @@ def _shapes(arrays: tuple[Array, ...]) -> tuple[tuple[int, ...], ...]:
 def _watched(plan: RulePlan, counters: list[Any], results: tuple[Tensor, ...]) -> tuple[Any, ...]:
     """The counters of the inputs and results that the plan keeps: their memory must not be written before backward."""
     inputs = tuple(counters) if plan.keeps_variadic else plan.counters(counters)
-    if all([counter is CONSTANT for counter in inputs]):
+    if inputs.count(CONSTANT) == len(inputs):
         inputs = ()
     if plan.op.variable_outputs:
         return (*inputs, *[result._counter for result in results if plan.kept_outputs])
@@ -336,7 +338,7 @@ def _agree(op: Op, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
             if isinstance(value, Tensor) and value._array.dtype != wanted:
                 agreed[position] = value.to(wanted)
                 changed = True
-            elif type(value) in _NUMBERS and not isinstance(agreed[0], Tensor) and position == 0:
+            elif type(value) in _NUMBERS and (position == 0 or not op.numbers):
                 other = next(one for one in agreed if isinstance(one, Tensor))._array
                 agreed[position] = wrap(namespace(other).asarray(value, dtype=wanted))
                 changed = True

@@ -40,8 +40,11 @@ registry: dict[str, Op] = {}  # every primitive and fused op of the package, so 
 class Op:
     """What is known of a primitive: its forward, the names of its inputs, settings and outputs, and its rules."""
 
-    def __init__(self, forward: Callable[..., Any], outputs: Any, promote: bool | str, view: bool) -> None:
+    def __init__(
+        self, forward: Callable[..., Any], outputs: Any, promote: bool | str, view: bool, numbers: bool = True
+    ) -> None:
         self.forward, self.name, self.promote, self.view = forward, forward.__name__, promote, view
+        self.numbers = numbers
         self.variable_outputs = outputs == "*"
         self.outputs: tuple[str, ...] = ("ans",) if outputs in (None, "*") else tuple(outputs)
         self.several = outputs is not None
@@ -284,7 +287,12 @@ def attach(array: Any, edge: engine.Edge | None) -> Any:
 
 
 def primitive(
-    forward: Callable[..., Any] | None = None, *, outputs: Any = None, promote: bool | str = False, view: bool = False
+    forward: Callable[..., Any] | None = None,
+    *,
+    outputs: Any = None,
+    promote: bool | str = False,
+    view: bool = False,
+    numbers: bool = True,
 ) -> Any:
     """Make a differentiable op of a function on raw arrays; give it its rules with `.vjp(...)`.
 
@@ -294,12 +302,14 @@ def primitive(
         outputs: the names of the results if there are several; "*" if their number varies.
         promote: bring the inputs to a common dtype as PyTorch does; "float" makes float32 of integers, too.
         view: the result may look at the first input's memory.
+        numbers: a Python number among promoted inputs comes to forward and rules as it is; False makes a 0-d array of
+            it.
 
     The function that comes back takes Tensors and numbers and gives a Tensor; of raw arrays alone it gives raw arrays.
     """
     if forward is None:
-        return functools.partial(primitive, outputs=outputs, promote=promote, view=view)
-    op = Op(forward, outputs, promote, view)
+        return functools.partial(primitive, outputs=outputs, promote=promote, view=view, numbers=numbers)
+    op = Op(forward, outputs, promote, view, numbers)
     return register(op, call.make_function(op))
 
 

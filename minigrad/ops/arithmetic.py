@@ -300,7 +300,7 @@ logaddexp.vjp(
 
 
 @method(inplace=True)
-@primitive(promote="float")
+@primitive(promote="float", numbers=False)
 def xlogy(input: Array, other: Array) -> Array:
     """`input * log(other)`, and 0 where the input is 0, unless `other` is NaN."""
     xp = namespace(input)

@@ -73,12 +73,11 @@ def _cumprod_backward(residuals: Any, g: Array, needs: Any) -> Any:
 def _weighted_sums(lanes: Array, g: Array) -> Array:
     """s[i] = g[i] + x[i+1] s[i+1] along the last dimension, in log2(n) steps that each double how far they look."""
     xp = namespace(lanes)
-    sums, factors, reach = g.copy(), xp.zeros_like(lanes), 1
-    factors[..., :-1] = lanes[..., 1:]  # x[i+1] … x[i+reach], and 0 where that goes over the end
-    while reach < lanes.shape[-1]:
-        sums[..., :-reach] += factors[..., :-reach] * sums[..., reach:].copy()
+    sums, factors, reach = g.copy(), xp.ones_like(lanes), 1
+    factors[..., :-1] = lanes[..., 1:]
+    while reach < lanes.shape[-1]:  # factors[i] is x[i+1] … x[i+reach], as far as these exist
+        sums[..., :-reach] += factors[..., :-reach] * sums[..., reach:]
         factors[..., :-reach] *= factors[..., reach:].copy()
-        factors[..., -reach:] = 0
         reach *= 2
     return sums
 

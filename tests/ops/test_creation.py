@@ -267,6 +267,7 @@ def test_arguments_that_are_missing() -> None:
         minigrad.normal(0.0, 1.0)
     assert set(minigrad.randint(high=2, size=(50,)).tolist()) == {0, 1}
     assert set(minigrad.randint(2, size=(50,)).tolist()) == {0, 1}
+    assert set(minigrad.randint(2, (50,)).tolist()) == {0, 1}
 
 
 # ---- written everywhere ---------------------------------------------------------------------------------------------

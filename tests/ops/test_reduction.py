@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minigrad
+from minigrad.ops.reduction import prod_by_halves
 from minigrad.testing import standin
 from minigrad.testing.strategies import arrays, axis, axis_or_axes, shapes
 
@@ -62,8 +63,9 @@ def test_dtypes(name: str, dtype: str) -> None:
 
 
 def test_float16_is_summed_in_float32() -> None:
-    x = minigrad.full((4096,), 1.0, dtype=minigrad.float16)  # in float16, 2048 + 1 is 2048
-    assert (x.sum().item(), x.mean().item(), x.norm().item()) == (4096, 1, 64)
+    x = minigrad.ones(4096, 2, dtype=minigrad.float16)  # in float16, 2048 + 1 is 2048
+    assert (x.sum(0)[0].item(), x.mean(0)[0].item(), x.norm(dim=0)[0].item()) == (4096, 1, 64)
+    assert (x.norm(4, dim=0)[0].item(), (x - x[:1]).var(0)[0].item(), x.sum(0).dtype) == (8, 0, minigrad.float16)
 
 
 def test_the_mean_of_whole_numbers_is_refused() -> None:
@@ -79,6 +81,12 @@ def test_prod(drawn: Any, ties: bool) -> None:
     x = with_ties(x) if ties else x  # with zeros among the factors
     agree(lambda library, x: x.prod(dim, keepdim), x, order=2)
     agree(lambda library, x: library.prod(x), x, order=2)
+
+
+def test_the_product_of_nothing_is_1() -> None:
+    for product in (minigrad.prod, prod_by_halves):
+        assert product(minigrad.ones(0)).item() == 1
+        assert product(minigrad.ones(2, 0), 1).tolist() == [1, 1]
 
 
 @pytest.mark.parametrize("zeros", [0, 1, 2, 3])
@@ -147,7 +155,7 @@ def test_norm(p: Any, drawn: Any) -> None:
 
 
 @pytest.mark.oracle
-@pytest.mark.parametrize("p", [2, 1, 3, 1.5, 0, np.inf])
+@pytest.mark.parametrize("p", [2, 1, 3, 1.5, 0.5, 0, np.inf])
 @pytest.mark.parametrize("x", [[0.0, 0.0], [0.0, 3.0], [-2.0, 2.0]])
 def test_norms_of_zeros_and_ties(p: float, x: list[float]) -> None:
     agree(lambda library, x: x.norm(p), np.array(x))
