@@ -117,8 +117,8 @@ def indices(draw: st.DrawFn, shape: Shape) -> Any:
         parts: list[Any] = [draw(integers(common, -size, size)) for size in shape[:count]]
         if kind == "mixed":
             place = draw(st.integers(0, count - 1))
-            parts[place] = draw(st.one_of(hnp.basic_indices((shape[place],), min_dims=1, allow_ellipsis=False)))
-            parts[place] = parts[place][0] if isinstance(parts[place], tuple) else parts[place]
+            drawn = draw(hnp.basic_indices((shape[place],), min_dims=1, allow_ellipsis=False))
+            parts[place] = drawn if not isinstance(drawn, tuple) else drawn[0] if drawn else slice(None)
         return parts[0] if count == 1 else tuple(parts)
     # PyTorch has no negative steps, so they are left out.
     basic = draw(hnp.basic_indices(shape, min_dims=0, allow_newaxis=True))

@@ -238,6 +238,15 @@ def test_dtypes_are_promoted_as_in_torch(name: str, first: Any, second: Any) -> 
     np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-3)
 
 
+@pytest.mark.parametrize("name", [name for name in OPERATIONS if name != "true_divide"])
+def test_a_number_beside_a_tensor_leaves_its_dtype(name: str) -> None:
+    for dtype in (minigrad.float16, minigrad.float32):
+        x = minigrad.tensor([1.0, 2.0], dtype=dtype, requires_grad=True)
+        for result in (getattr(minigrad, name)(x, 1.5), getattr(minigrad, name)(1.5, x)):
+            assert result.dtype == dtype
+            assert minigrad.grad(result.sum(), x)[0].dtype == dtype
+
+
 @given(first=st.sampled_from(DTYPES[-3:]), second=st.sampled_from(DTYPES[-3:]))
 def test_a_gradient_has_its_inputs_dtype(first: str, second: str) -> None:
     x = minigrad.tensor([2.0, 1.0]).to(np.dtype(first)).requires_grad_()
