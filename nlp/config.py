@@ -17,10 +17,10 @@ OptimizerName = Literal["sgd", "adam", "adagrad", "rmsprop"]
 
 # What is not chosen: by level, and the learning rate by optimizer.
 _LEVEL_DEFAULTS: dict[str, dict[str, Any]] = {
-    "word": {"embedding": 256, "hidden": 256, "layers": 1, "dropout": 0.4, "tied": True, "bptt": 35, "min_count": 2},
+    "word": {"embedding": 256, "hidden": 256, "layers": 1, "dropout": 0.5, "tied": True, "bptt": 35, "min_count": 2},
     "char": {"embedding": 64, "hidden": 256, "layers": 1, "dropout": 0.1, "tied": False, "bptt": 64, "min_count": 1},
 }
-_LEARNING_RATES = {"sgd": 20.0, "adam": 0.002, "adagrad": 0.05, "rmsprop": 0.002}
+_LEARNING_RATES = {"sgd": 20.0, "adam": 0.004, "adagrad": 0.05, "rmsprop": 0.002}
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ class Trainer:
         model: RNNLM,
         *,
         optimizer: str = "adam",
-        lr: float = 0.002,
+        lr: float = 0.004,
         clip: float = 0.5,
         patience: int = 2,
         max_minutes: float | None = None,

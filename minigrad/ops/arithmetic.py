@@ -14,7 +14,7 @@ import numpy as np
 from minigrad.backend import Array, namespace
 from minigrad.core.primitive import primitive
 from minigrad.core.tensor import Tensor
-from minigrad.ops.comparison import choose, keep_where
+from minigrad.ops.comparison import choose, keep_where, replace_where
 from minigrad.ops.elementwise import log, sigmoid, zeros_of
 from minigrad.ops.method import function, method, reflected
 
@@ -304,12 +304,11 @@ logaddexp.vjp(
 def xlogy(input: Array, other: Array) -> Array:
     """`input * log(other)`, and 0 where the input is 0, unless `other` is NaN."""
     xp = namespace(input)
-    other = xp.asarray(other, dtype=input.dtype)  # of a number, log would make float64
     return input * xp.log(xp.where((input == 0) & ~xp.isnan(other), 1, other))
 
 
 xlogy.vjp(
-    input=lambda g, input, other: keep_where(xlogy(g, other), ~((input == 0) & (other <= 0))),
+    input=lambda g, input, other: g * log(replace_where(other, (input == 0) & (other <= 0), 1)),
     other=lambda g, input, other: g * (input / other),
 )
 

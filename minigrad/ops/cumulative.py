@@ -1,4 +1,4 @@
-"""Running sums and products along a dimension."""
+"""Along a dimension: running sums and products, and differences."""
 
 from __future__ import annotations
 
@@ -34,6 +34,25 @@ def _sums_from_the_end(g: Any, dim: int) -> Any:
 
 cumsum.vjp(input=lambda g, dim: _sums_from_the_end(g, dim))
 method(called="cumsum", inplace=True)(takes_dtype(cumsum))
+
+
+@method()
+def diff(
+    input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, append: Tensor | None = None
+) -> Tensor:
+    """Each element along `dim` less the one before it, `n` times over; each time one element fewer remains.
+
+    `prepend` and `append` are joined on first. RuntimeError for a 0-d tensor and a negative `n`.
+    """
+    if not input.ndim or n < 0:
+        raise RuntimeError(f"diff: needs a dimension and n >= 0, got shape {tuple(input.shape)} and n={n}")
+    at = checked(dim, input.ndim)
+    parts = [part for part in (prepend, input, append) if part is not None]
+    result = shape.cat(parts, at) if len(parts) > 1 else input
+    for _ in range(min(n, result.shape[at])):
+        size = result.shape[at] - 1
+        result = indexing.narrow(result, at, 1, size) - indexing.narrow(result, at, 0, size)
+    return result
 
 
 def cumprod_by_doubling(input: Tensor, dim: int) -> Tensor:

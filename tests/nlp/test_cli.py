@@ -188,4 +188,4 @@ def test_help_names_every_command_and_default() -> None:
     for command in ("train", "generate", "eval"):
         assert command in result.stdout
     options = " ".join(call("train", "-h").stdout.replace("│", " ").split())
-    assert "Default: sgd 20, adam 0.002, adagrad" in options
+    assert "Default: sgd 20, adam 0.004, adagrad" in options

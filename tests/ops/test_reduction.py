@@ -120,6 +120,19 @@ def test_long_running_products(size: int, data: st.DataObject) -> None:
     agree(lambda library, x: x.cumprod(0), x, order=2)
 
 
+@pytest.mark.oracle
+@given(x=arrays(shapes(min_dims=1, max_side=4)), n=st.integers(0, 4), data=st.data())
+def test_diff(x: Host, n: int, data: st.DataObject) -> None:
+    dim = data.draw(axis(x.ndim))
+    agree(lambda library, x: library.diff(x, n, dim), x)
+    agree(lambda library, x: x.diff(dim=dim, prepend=x * 2, append=library.ones_like(x)), x)
+
+
+def test_diff_refuses() -> None:
+    with pytest.raises(RuntimeError, match="diff: needs a dimension and n >= 0"):
+        minigrad.tensor(1.0).diff()
+
+
 # ---- spreads and norms ----------------------------------------------------------------------------------------------
 
 
