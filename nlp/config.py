@@ -92,10 +92,7 @@ class Config:
     def __post_init__(self) -> None:
         for name, hint in get_type_hints(type(self)).items():
             _check_kind(name, getattr(self, name), hint)
-        for name, allowed in _RANGES.items():
-            value = getattr(self, name)
-            if value is not None and value not in allowed:
-                raise NlpError(f"{flag(name)} must be {allowed}, not {value}")
+            _check_range(name, getattr(self, name))
         if self.tied and self.embedding != self.hidden:
             raise NlpError(
                 f"--tied uses the embedding as the output layer, so --embedding ({self.embedding}) and "
@@ -130,12 +127,20 @@ def choose(**options: Any) -> Config:
     _check_kind("level", level, Level)
     _check_kind("optimizer", optimizer, OptimizerName)
     defaults = {**_LEVEL_DEFAULTS[level], "lr": _LEARNING_RATES[optimizer]}
+    for name, value in given.items():  # before one size sets another: what is named is what was given
+        _check_range(name, value)
     sizes = {given[name] for name in ("embedding", "hidden") if name in given}
     if len(sizes) == 2:
         defaults["tied"] = False
     elif sizes and given.get("tied", defaults["tied"]):
         defaults["embedding"] = defaults["hidden"] = sizes.pop()
     return Config(**{**defaults, **given})
+
+
+def _check_range(name: str, value: Any) -> None:
+    allowed = _RANGES.get(name)
+    if allowed is not None and value is not None and value not in allowed:
+        raise NlpError(f"{flag(name)} must be {allowed}, not {value}")
 
 
 def default_of(name: str) -> str:
