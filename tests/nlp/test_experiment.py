@@ -12,7 +12,9 @@ import pytest
 from nlp_helpers import PATTERN, pattern_corpus, random_corpus, tiny
 
 import minigrad
+import nlp
 from nlp.errors import NlpError
+from nlp.evaluate import evaluate_text
 from nlp.experiment import Experiment, Results, use_threads
 from nlp.run_folder import SAMPLE, WEIGHTS, RunFolder
 from nlp.text import Corpus
@@ -52,6 +54,14 @@ def test_what_was_drawn_before_does_not_matter(tmp_path: Path) -> None:
     minigrad.default_generator.uniform((1000,))
     run(tmp_path / "b", seed=5, dropout=0.4, epochs=1)
     assert (tmp_path / "a" / WEIGHTS).read_bytes() == (tmp_path / "b" / WEIGHTS).read_bytes()
+
+
+def test_evaluating_the_test_text_later_gives_the_run_s_own_result(tmp_path: Path) -> None:
+    experiment, results = run(tmp_path / "run", random_corpus(2), min_count=40)  # so that some words are unknown
+    judged = evaluate_text(nlp.load(tmp_path / "run"), experiment.corpus.test)
+    assert judged.model == results.model["test"]
+    assert judged.unigram_perplexity == results.unigram["test"]
+    assert judged.unknown > 0
 
 
 def test_the_best_weights_are_judged_not_the_last(tmp_path: Path) -> None:
