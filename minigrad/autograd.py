@@ -66,10 +66,13 @@ class _FunctionPlan:
     """Calls a Function's `backward`."""
 
     def __init__(
-        self, function: type[Function], outputs: int, needs: tuple[bool, ...], context: FunctionContext
+        self, function: type[Function], outputs: int, needs: tuple[bool, ...], context: FunctionContext, inputs: Any
     ) -> None:
         self.name, self.function, self.outputs, self.needs = function.__name__, function, outputs, needs
         self.materialize = context._materialize
+        self.inputs: list[Any] = [
+            (one._array.shape, one._array.dtype) if isinstance(one, Tensor) else None for one in inputs
+        ]
 
     def saved_name(self, position: int) -> str:
         """Saved tensors have no names in a Function; they are counted."""
@@ -94,8 +97,28 @@ class _FunctionPlan:
                 f"{self.name}.backward returned {len(gradients)} gradients for {len(self.needs)} inputs: return one "
                 f"for each argument of forward, None for those that are no tensors"
             )
-        wanted = [one for one, need in zip(gradients, self.needs, strict=False) if need]
+        wanted = [
+            self._checked(one, place)
+            for place, one in enumerate(gradients)
+            if place < len(self.needs) and self.needs[place]
+        ]
         return wanted if create_graph else [None if one is None else one._array for one in wanted]
+
+    def _checked(self, gradient: Any, place: int) -> Any:
+        """What `backward` returned for one input, in that input's dtype."""
+        if gradient is None:
+            return None
+        shape, dtype = self.inputs[place]
+        if not isinstance(gradient, Tensor):
+            raise TypeError(
+                f"{self.name}.backward must return Tensors or None, for input {place} it returned "
+                f"{type(gradient).__name__}"
+            )
+        if tuple(gradient.shape) != shape:
+            raise RuntimeError(
+                f"{self.name}.backward returned shape {tuple(gradient.shape)} for input {place} of shape {shape}"
+            )
+        return gradient if gradient.dtype == dtype else gradient.to(dtype)
 
     def _tensor(self, gradient: Any, node: Node, index: int) -> Any:
         if gradient is None and self.materialize:
@@ -145,7 +168,7 @@ class Function:
             return result
         # An output that is an input as well is a result of its own: the input stays what it was.
         own = [wrap(output._array) if any(output is one for one in inputs) else output for output in outputs]
-        plan = _FunctionPlan(cls, len(own), needs, context)
+        plan = _FunctionPlan(cls, len(own), needs, context, inputs)
         saved, context._to_save = context._to_save, ()
         place_of = {id(output): index for index, output in enumerate(outputs)}
         places = [place_of.get(id(one), None if one is None else one._current_edge()) for one in saved]

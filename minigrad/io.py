@@ -49,7 +49,10 @@ def _encode(value: Any, path: str, arrays: dict[str, np.ndarray[Any, Any]], seen
     if isinstance(value, Tensor):
         name = seen.get(id(value))
         if name is None:
-            name = seen[id(value)] = path.removeprefix(".") or "tensor"
+            name = path.removeprefix(".") or "tensor"
+            while name in arrays:  # {"a.b": x, "a": {"b": y}}: two places may spell one path
+                name += "'"
+            seen[id(value)] = name
             arrays[name] = np.ascontiguousarray(backend.to_host(value._array)).reshape(value.shape)
         return {"tensor": name}
     if isinstance(value, (int, np.integer)):

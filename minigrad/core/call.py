@@ -43,6 +43,7 @@ def make_function(op: Op) -> Any:
     count, defaults, forward = len(op.inputs), op.settings, op.forward
     plain = not op.variadic and not op.required
     lean = plain and count in (1, 2) and not (op.settings or op.several or op.view)
+    lean = lean and forward.__module__.startswith("minigrad.")  # an op of the user's may give a view and not say so
     floats_only = op.promote == "float"
     plans = op.lean_plans
 
@@ -219,7 +220,7 @@ def apply(op: Op, values: tuple[Any, ...], settings: dict[str, Any]) -> Any:
     # NumPy turns 0-d results into scalars.
     outs = tuple([one if is_array(one) else namespace(first).asarray(one) for one in outs])
     results = tuple([result_of(one) for one in outs])
-    if op.view:
+    if op.view or any(one.base is not None or one is first for one in outs):
         for index, result in enumerate(results):
             _mark_view(op, result, values, settings, index if op.several else None)
     if edges and mode.grad and any(map(floating, outs)):

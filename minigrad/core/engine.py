@@ -103,12 +103,14 @@ class Leaf(Node):
         return "AccumulateGrad"
 
     def accumulate(self, gradient: Any, create_graph: bool) -> None:
-        """Add to `.grad`. The first gradient becomes it, copied unless nobody else holds the array."""
+        """Add to `.grad`. The first gradient becomes it: an array that the caller owns."""
 
         from minigrad.core.tensor import Tensor
 
         if isinstance(gradient, Rows) and not gradient.keep:
             gradient = gradient.to_dense()._array
+        if create_graph and isinstance(gradient, Tensor):
+            gradient = gradient.clone()  # rules hand one gradient to several inputs; each .grad is its own
         if self.grad is None:
             self.grad = gradient if isinstance(gradient, (Tensor, Rows)) else as_tensor(gradient)
         elif create_graph or isinstance(gradient, Rows) or isinstance(self.grad, Rows):
@@ -168,6 +170,8 @@ def run(
         gradient = before = None
         if plan is None or plan.outputs == 1:
             g = pending.pop(node)
+            if type(g) is Rows and (plan is not None or node.extras is not None) and not g.keep:
+                g = g.to_dense()._array  # rules and hooks know dense gradients only
             if node.extras is not None:
                 g = _apply_extras(node, 0, g)
             if captured and (node, 0) in captured:
@@ -181,6 +185,7 @@ def run(
                 continue
         else:
             g = [pending.pop((node, index) if index else node, None) for index in range(plan.outputs)]
+            g = [one.to_dense()._array if type(one) is Rows else one for one in g]
             if all(one is None for one in g):
                 continue  # it was queued once for each of its outputs, and this is not the first time
             for index, one in enumerate(g):
@@ -338,6 +343,10 @@ def _apply_extras(node: Node, index: int, gradient: Any) -> Any:
         given = gradient if isinstance(gradient, (Tensor, Rows)) else as_tensor(gradient)
         result = hook(given)
         if result is not None:
+            if not isinstance(result, (Tensor, Rows)):
+                raise TypeError(f"a hook must return a Tensor or None, this one returned {type(result).__name__}")
+            if isinstance(result, Tensor) and result.dtype != given.dtype:
+                result = result.to(given.dtype)
             if tuple(result.shape) != node.shapes[index]:
                 raise RuntimeError(
                     f"a hook returned shape {tuple(result.shape)} for a gradient of {node.shapes[index]}"
@@ -345,11 +354,12 @@ def _apply_extras(node: Node, index: int, gradient: Any) -> Any:
             gradient = result if isinstance(gradient, Tensor) or isinstance(result, Rows) else result._array
     if index in extras.retained:
         before = extras.retained[index]
+        recorded = isinstance(gradient, (Tensor, Rows))
         if before is not None:
-            kept = _add(before if isinstance(gradient, Tensor) else before._array, gradient)
+            kept = _add(before if recorded else before._array, gradient)
         else:
-            kept = gradient if isinstance(gradient, (Tensor, Rows)) else own(gradient)
-        extras.retained[index] = kept if isinstance(kept, (Tensor, Rows)) else as_tensor(kept)
+            kept = gradient if recorded else own(gradient)
+        extras.retained[index] = kept if recorded else as_tensor(kept)
     return gradient
 
 
@@ -405,7 +415,6 @@ def backward(
 
     As `torch.autograd.backward`; see `Tensor.backward` for the arguments.
     """
-    from minigrad.core.tensor import wrap
 
     tensors = _listed(tensors)
     retain = create_graph if retain_graph is None else retain_graph
@@ -420,17 +429,15 @@ def backward(
         tensors, _listed(grad_tensors) if grad_tensors is not None else [None] * len(tensors), create_graph
     )
     targets = None if inputs is None else [_target(tensor) for tensor in _listed(inputs)]
+    for node, index in targets or ():
+        if not isinstance(node, Leaf):  # a result among the inputs: its gradient is kept as it passes
+            extras_of(node).retained.setdefault(index, None)
     with _Switch(grad=create_graph):
         captured = run(edges, flowing, targets, retain_graph=retain, create_graph=create_graph)
-        for edge, gradient in captured.items():
-            if gradient is None:
-                continue
-            if isinstance(edge[0], Leaf):
-                edge[0].accumulate(
-                    gradient if create_graph or isinstance(gradient, Rows) else own(gradient), create_graph
-                )
-            else:
-                extras_of(edge[0]).retained[edge[1]] = gradient if create_graph else wrap(own(gradient))
+        for (node, _), gradient in captured.items():
+            if gradient is not None and isinstance(node, Leaf):
+                as_it_is = create_graph or isinstance(gradient, Rows)
+                node.accumulate(gradient if as_it_is else own(gradient), create_graph)
 
 
 def _target(tensor: Any) -> Edge:

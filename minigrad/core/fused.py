@@ -12,7 +12,7 @@ from typing import Any
 
 from minigrad.backend import Array, is_array
 from minigrad.core import engine
-from minigrad.core.call import check_one_device, check_result, explain, record, result_of
+from minigrad.core.call import CONSTANT, check_one_device, check_result, explain, record, result_of
 from minigrad.core.engine import Node, floating
 from minigrad.core.modes import _Switch, mode
 from minigrad.core.primitive import Op, primitive, register
@@ -37,7 +37,7 @@ class FusedPlan:
         self.outputs = len(op.outputs)
 
     def saved_name(self, position: int) -> str:
-        """What is watched at this position, for an error message. (A number among the inputs is not watched.)"""
+        """What is watched at this position, for an error message."""
         names = [*self.op.inputs, *(f"the result {name}" for name in self.op.outputs)]
         return names[position] if position < len(names) else "an input"
 
@@ -104,6 +104,16 @@ def fused(forward: Callable[..., Any] | None = None, *, composite: Callable[...,
     return register(op, call)
 
 
+def _among(residuals: Any, array: Array) -> bool:
+    """Whether anything in a tree of residuals looks at the memory of `array`."""
+    if isinstance(residuals, (tuple, list)):
+        return any(_among(one, array) for one in residuals)
+    if not is_array(residuals):
+        return False
+    owner = array if array.base is None else array.base
+    return residuals is array or residuals is owner or residuals.base is owner
+
+
 def _apply_fused(op: FusedOp, values: tuple[Any, ...], settings: dict[str, Any]) -> Any:
     edges_all = [value._current_edge() if isinstance(value, Tensor) else None for value in values]
     raw = [value._array if isinstance(value, Tensor) else value for value in values]
@@ -119,8 +129,9 @@ def _apply_fused(op: FusedOp, values: tuple[Any, ...], settings: dict[str, Any])
     outs = out if op.several else (out,)
     results = tuple([result_of(one) for one in outs])
     if keep:
-        # The residuals may hold inputs and results, so both are watched.
-        counters = tuple([one._counter for one in (*values, *results) if isinstance(one, Tensor)])
+        # The inputs are kept for the composite; of the results those that the residuals look at.
+        watched = [result._counter if _among(residuals, result._array) else CONSTANT for result in results]
+        counters = (*[one._counter if isinstance(one, Tensor) else CONSTANT for one in values], *watched)
         edges = tuple([edge for edge in edges_all if edge is not None])
         node = record(op.plan(needs), edges, (raw, settings, residuals), counters, tuple([one.shape for one in outs]))
         for index, result in enumerate(results):

@@ -49,10 +49,11 @@ def in_place(tensor: Tensor, op: Callable[..., Any], *args: Any, **settings: Any
     name = f"{op.__name__}_"
     check_writable(tensor, name)
     source = tensor
-    if mode.grad and any(_recorded(value) for value in (tensor, *args)):
+    if mode.grad and any(_recorded(value) for value in (tensor, *args, *settings.values())):
         # What the rule saves of the old value must outlive the write.
         source = _snapshot(tensor)
         args = tuple(source if value is tensor else value for value in args)
+        settings = {name: source if value is tensor else value for name, value in settings.items()}
     result = op(source, *args, **settings)
     if result.shape != tensor.shape:
         raise RuntimeError(

@@ -13,34 +13,35 @@ from typing import Any
 class _Mode(threading.local):
     grad = True  # ops record the graph
     anomaly = False  # every result and every gradient is checked for NaN and infinity
-    special = False  # anomaly or inference: the lean way through an op is closed
     inference = False  # results carry no version and can never enter a graph
+    special = False  # anomaly or inference: the lean way through an op is closed
+
+    def __init__(self) -> None:
+        self.before: list[dict[str, bool]] = []  # what the switches that are entered now will put back
 
 
 mode = _Mode()
 
 
 class _Switch(ContextDecorator):
-    """Set some of this thread's modes on entry, put them back on exit; re-entrant and reusable."""
+    """Set some of this thread's modes on entry, put them back on exit; one object serves any number of threads."""
 
     def __init__(self, **values: bool) -> None:
         self._values = values
-        self._before: list[dict[str, bool]] = []
 
     def __enter__(self) -> _Switch:
-        self._before.append({name: getattr(mode, name) for name in self._values})
-        for name, value in self._values.items():
-            setattr(mode, name, value)
-        mode.special = mode.anomaly or mode.inference
+        mode.before.append({name: getattr(mode, name) for name in self._values})
+        _set(self._values)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for name, value in self._before.pop().items():
-            setattr(mode, name, value)
-        mode.special = mode.anomaly or mode.inference
+        _set(mode.before.pop())
 
-    def _recreate_cm(self) -> _Switch:
-        return _Switch(**self._values)  # one switch a call, so that a decorated function may recurse and be threaded
+
+def _set(values: dict[str, bool]) -> None:
+    for name, value in values.items():
+        setattr(mode, name, value)
+    mode.special = mode.anomaly or mode.inference
 
 
 def _maybe_decorate(switch: _Switch, function: Any) -> Any:
@@ -58,19 +59,27 @@ def enable_grad(function: Any = None) -> Any:
 
 
 class set_grad_enabled(_Switch):  # noqa: N801 - the name is PyTorch's
-    """Switch recording now; used with `with`, the state from before comes back at its end."""
+    """Switch recording now; used with `with` or as a decorator, the state from before comes back."""
 
     def __init__(self, mode: bool) -> None:
         super().__init__(grad=bool(mode))
-        super().__enter__()
+        self._earlier = is_grad_enabled()
+        _set(self._values)
 
     def __enter__(self) -> _Switch:
+        mode.before.append({"grad": self._earlier})
         return self
 
+    def __call__(self, function: Any) -> Any:
+        _set({"grad": self._earlier})  # decorating a function switches nothing outside it
+        return _Switch(**self._values)(function)
 
-def inference_mode(enabled: bool = True) -> _Switch:
+
+def inference_mode(mode: Any = True) -> Any:
     """As `no_grad`, and what is made inside can never take part in a recorded computation."""
-    return _Switch(grad=False, inference=True) if enabled else _Switch(grad=True, inference=False)
+    if callable(mode):
+        return _Switch(grad=False, inference=True)(mode)
+    return _Switch(grad=False, inference=True) if mode else _Switch(grad=True, inference=False)
 
 
 def is_grad_enabled() -> bool:

@@ -128,9 +128,8 @@ class Op:
         settings = {**self.settings, **extra}
         if len(settings) != len(self.settings):
             unknown = ", ".join(sorted(settings.keys() - self.settings.keys()))
-            raise TypeError(
-                f"{self.name}() has no argument {unknown}; it takes {', '.join([*self.order, *self.settings])}"
-            )
+            known = ", ".join(dict.fromkeys([*self.order, *self.settings]))
+            raise TypeError(f"{self.name}() has no argument {unknown}; it takes {known}")
         for name in self.required:
             if settings[name] is inspect.Parameter.empty:
                 raise TypeError(f"{self.name}() needs {name}")

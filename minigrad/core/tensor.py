@@ -109,6 +109,8 @@ class Tensor:
 
     def size(self, dim: int | None = None) -> Any:
         """All sizes, or that of one dimension."""
+        if dim is not None and not -self.ndim <= dim < self.ndim:
+            raise IndexError(f"size: dim {dim} is out of range for a tensor of {self.ndim} dimensions")
         return self.shape if dim is None else self.shape[dim]
 
     def dim(self) -> int:
@@ -209,6 +211,8 @@ class Tensor:
                 raise TypeError(f".grad must be a Tensor or None, got {type(value).__name__}")
             if tuple(value.shape) != self._array.shape:
                 raise RuntimeError(f".grad must have the tensor's shape {self._array.shape}, got {tuple(value.shape)}")
+            if value.dtype != self._array.dtype:
+                raise RuntimeError(f".grad must have the tensor's dtype {self._array.dtype}, got {value.dtype}")
         self._own_leaf().grad = value
 
     @grad.deleter
@@ -351,6 +355,9 @@ class Tensor:
 
     def __hash__(self) -> int:
         return id(self)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item() if not self._array.ndim else self, spec) if spec else str(self)
 
     def __contains__(self, element: Any) -> bool:
         return bool((self._array == (element._array if isinstance(element, Tensor) else element)).any())

@@ -44,7 +44,12 @@ clone.vjp(input=lambda g: g)
 
 @method(only=True)
 def to(
-    input: Tensor, *wanted: Any, dtype: Any = None, device: DeviceLike = None, copy: bool = False, **_: Any
+    input: Tensor,
+    *wanted: Any,
+    dtype: Any = None,
+    device: DeviceLike = None,
+    copy: bool = False,
+    non_blocking: bool = False,
 ) -> Tensor:
     """The tensor with another dtype, on another device, or both; itself where nothing changes.
 

@@ -1,6 +1,7 @@
 """Some of the elements, and writing to some: `x[i]` and `x[i] = y` in every form NumPy has, gather, scatter.
 
-An index of ints, slices, None and `...` gives a view. An index with a list, an array or a tensor in it gives a copy.
+An index of ints, slices, None and `...` gives a view. An index with a list, an array or a tensor in it gives a copy;
+where such an index also has ints, the result has the shape that NumPy gives it.
 """
 
 from __future__ import annotations
@@ -68,6 +69,8 @@ index_sum.vjp(src=lambda g, index: array_index(g, index=index))
 def _normal(index: Any, tensor: Tensor) -> tuple[tuple[Any, ...], bool]:
     """An index as a tuple that the array library takes, and whether it has arrays in it (and so copies)."""
     parts = index if isinstance(index, tuple) else (index,)
+    # One place, given as a 0-d tensor, is an int: it selects a view, as in PyTorch.
+    parts = tuple([int(part) if _is_place(part) else part for part in parts])
     result: list[Any] = []
     arrays = False
     dim = 0  # of the tensor, for the range check
@@ -77,7 +80,7 @@ def _normal(index: Any, tensor: Tensor) -> tuple[tuple[Any, ...], bool]:
             dim += part is not None
         elif part is Ellipsis:
             result.append(part)
-            dim = tensor.ndim - sum(map(_width, parts[parts.index(Ellipsis) + 1 :])) if _one_ellipsis(parts) else dim
+            dim = tensor.ndim - sum(map(_width, parts[_ellipsis(parts) + 1 :]))
         elif isinstance(part, (int, np.integer)) and not isinstance(part, (bool, np.bool)):
             place = int(part)
             if dim < tensor.ndim and not -tensor.shape[dim] <= place < tensor.shape[dim]:
@@ -99,10 +102,16 @@ def _normal(index: Any, tensor: Tensor) -> tuple[tuple[Any, ...], bool]:
     return tuple(result), arrays
 
 
-def _one_ellipsis(parts: tuple[Any, ...]) -> bool:
-    if sum(part is Ellipsis for part in parts) > 1:
+def _is_place(part: Any) -> bool:
+    return isinstance(part, Tensor) and not part.ndim and part.dtype.kind in "iu"
+
+
+def _ellipsis(parts: tuple[Any, ...]) -> int:
+    """The position of the one `...`."""
+    positions = [position for position, part in enumerate(parts) if part is Ellipsis]
+    if len(positions) > 1:
         raise IndexError("an index can have only one ellipsis ('...')")
-    return True
+    return positions[0]
 
 
 def _width(part: Any) -> int:
@@ -209,8 +218,18 @@ def index_replace(input: Array, values: Array, *, index: tuple[Any, ...]) -> Arr
     return result
 
 
+@primitive
+def zero_at(input: Array, *, index: tuple[Any, ...]) -> Array:
+    """`input` with zeros at the index (also where it is infinite there, which a product with 0 would not give)."""
+    result = input.copy()
+    result[index] = 0
+    return result
+
+
+zero_at.vjp(input=lambda g, index: zero_at(g, index=index))
+
 index_replace.vjp(
-    input=lambda g, index: index_replace(g, (g[index] * 0), index=index),
+    input=lambda g, index: zero_at(g, index=index),
     values=lambda g, index: array_index(g, index=index),
 )
 
@@ -380,8 +399,18 @@ def scattered(input: Array, index: Array, src: Array, *, dim: int) -> Array:
     return result
 
 
+@primitive
+def zero_along(input: Array, index: Array, *, dim: int) -> Array:
+    """`input` with zeros along `dim` at the places in `index`."""
+    result = input.copy()
+    result[_along(index, dim, namespace(input))] = 0
+    return result
+
+
+zero_along.vjp(input=lambda g, index, dim: zero_along(g, index, dim=dim))
+
 scattered.vjp(
-    input=lambda g, index, dim: scattered(g, index, gathered(g, index, dim=dim) * 0, dim=dim),
+    input=lambda g, index, dim: zero_along(g, index, dim=dim),
     src=lambda g, index, dim: gathered(g, index, dim=dim),
 )
 

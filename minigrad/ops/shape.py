@@ -469,10 +469,13 @@ triu.vjp(input=lambda g, diagonal: triu(g, diagonal))
 
 
 @method()
-@primitive
+@primitive(view=True)
 def diagonal(input: Array, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Array:
-    """The diagonals of the matrices that two dimensions span, as a new last dimension. A copy."""
-    return namespace(input).diagonal(input, offset, dim1, dim2).copy()
+    """The diagonals of the matrices that two dimensions span, as a new last dimension: a view."""
+    view = namespace(input).diagonal(input, offset, dim1, dim2)
+    if not getattr(view.flags, "writeable", True) and input.flags.writeable:
+        view.flags.writeable = True  # NumPy alone hands this view out as read-only
+    return view
 
 
 diagonal.vjp(

@@ -116,6 +116,18 @@ def _taken(x: Host, index: Host, dim: int) -> Host:
 
 
 @st.composite
+def _zero_at(draw: st.DrawFn) -> Arguments:
+    (x, _), settings = draw(_index_replace())
+    return [x], settings
+
+
+@st.composite
+def _zero_along(draw: st.DrawFn) -> Arguments:
+    x, index, dim = draw(_along(distinct=True))
+    return [x, index], {"dim": dim}
+
+
+@st.composite
 def _scatter_sum(draw: st.DrawFn) -> Arguments:
     x, index, dim = draw(_along())
     return [draw(arrays(index.shape)), index], {"shape": x.shape, "dim": dim}
@@ -178,6 +190,8 @@ SPECS = [
         _index_accumulate(),
         waits=True,
     ),
+    OpSpec("zero_at", lambda x, index: _replaced(x, np.zeros(x[index].shape), index), _zero_at(), waits=True),
+    OpSpec("zero_along", lambda x, index, dim: _replaced_along(x, index, np.zeros(index.shape), dim), _zero_along()),
     OpSpec("gathered", _taken, _gathered()),
     OpSpec("scatter_sum", _summed_along, _scatter_sum()),
     OpSpec("scattered", _replaced_along, _scattered()),
