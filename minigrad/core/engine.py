@@ -463,7 +463,7 @@ def grad(
     Raises RuntimeError for an input that needs no gradient, and for one the outputs do not depend on unless
     `allow_unused` (None is returned for it) or `materialize_grads` (zeros are).
     """
-    from minigrad.core.tensor import wrap
+    from minigrad.core.tensor import Tensor, wrap
 
     outputs, inputs = _listed(outputs), _listed(inputs)
     given = _listed(grad_outputs) if grad_outputs is not None else [None] * len(outputs)
@@ -477,22 +477,18 @@ def grad(
         gradient = captured[edge]
         if gradient is None:
             if materialize_grads:
-                gradient = namespace(tensor._array).zeros_like(tensor._array)
+                gradient = wrap(namespace(tensor._array).zeros_like(tensor._array))
             elif not allow_unused:
                 raise RuntimeError(
                     f"the outputs do not depend on input {position}: pass allow_unused=True to get None for it, or "
                     f"materialize_grads=True to get zeros"
                 )
-        elif isinstance(gradient, Rows) and not gradient.keep:
-            gradient = gradient.to_dense()
-        results.append(
-            gradient if gradient is None or hasattr(gradient, "shape") is False else _returned(gradient, wrap)
-        )
+        elif isinstance(gradient, Rows):
+            gradient = gradient if gradient.keep else gradient.to_dense()
+        elif not isinstance(gradient, Tensor):
+            gradient = wrap(own(gradient))
+        results.append(gradient)
     return tuple(results)
-
-
-def _returned(gradient: Any, wrap: Callable[[Array], Any]) -> Any:
-    return gradient if isinstance(gradient, Rows) or hasattr(gradient, "_array") else wrap(own(gradient))
 
 
 def floating(array: Array) -> bool:

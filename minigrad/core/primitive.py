@@ -161,7 +161,6 @@ class RulePlan:
         self.op, self.name, self.needs = op, op.name, needs
         self.outputs = len(op.outputs)
         wanted = [op.variadic] if op.variadic else [name for name, need in zip(op.inputs, needs, strict=True) if need]
-        self.wanted = wanted
         rules = [op.rules.get(str(name)) for name in wanted]
         # What the rules name, each thing once, in a fixed order: the retention list.
         named = {word for rule in rules if rule is not None for word in rule[1]}
@@ -181,10 +180,10 @@ class RulePlan:
         )
         self.keeps_variadic = op.variadic in self.words
         self.counters = _pick(self.kept_inputs)
-        self.single = len(wanted) == 1 and rules[0] is not None and not op.variadic and self.outputs == 1
+        single = len(wanted) == 1 and not op.variadic and self.outputs == 1
         self.function = rules[0][0] if rules and rules[0] is not None else None
         self.rules = [None if rule is None else (rule[0], self._arguments(rule[1])) for rule in rules]
-        self.simple = self.single and rules[0] is not None and rules[0][1] == ("g", *self.words)
+        self.simple = single and rules[0] is not None and rules[0][1] == ("g", *self.words)
 
     def _arguments(self, words: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
         """From (g or all gs, needs, saved) to a rule's arguments in the order it names them."""
