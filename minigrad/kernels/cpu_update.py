@@ -4,12 +4,13 @@ A step runs over blocks that stay in the cache from its first pass to its last, 
 scratch array a thread in place of temporaries of the parameter's size.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from minigrad.kernels import pool
+from minigrad.kernels import pool, reference_update
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
@@ -24,6 +25,9 @@ def _in_blocks(update: Callable[..., None], arrays: Sequence[Array | None]) -> N
     if all(array.flags.c_contiguous for array in present):
         arrays = [None if array is None else array.reshape(-1) for array in arrays]  # views: writing reaches the arrays
     first = next(array for array in arrays if array is not None)
+    if first.size <= BLOCK:  # most parameters of a model: sharing out costs more than the update
+        update(*arrays, np.empty_like(first))
+        return
     width = max(1, first[:1].size)  # elements in one index of the first axis: 1 when flat
 
     def run(start: int, stop: int) -> None:
@@ -153,6 +157,24 @@ def adam_update(
         p -= change
 
     _in_blocks(update, (p, g, exp_avg, exp_avg_sq, max_exp_avg_sq))
+
+
+def _blockwise(plain: Callable[..., None]) -> Callable[..., None]:
+    """The plain update, which gets by on blocks: its temporaries are a block's, and stay in the cache."""
+
+    @functools.wraps(plain)
+    def update(*arrays: Array, **settings: Any) -> None:
+        _in_blocks(lambda *blocks: plain(*blocks[:-1], **settings), arrays)
+
+    return update
+
+
+adadelta_update = _blockwise(reference_update.adadelta_update)
+adamax_update = _blockwise(reference_update.adamax_update)
+nadam_update = _blockwise(reference_update.nadam_update)
+radam_update = _blockwise(reference_update.radam_update)
+asgd_update = _blockwise(reference_update.asgd_update)
+rprop_update = _blockwise(reference_update.rprop_update)
 
 
 def squared_norm(arrays: Sequence[Array]) -> Array:

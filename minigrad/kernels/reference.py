@@ -19,10 +19,16 @@ from minigrad.kernels.reference_recurrent import (
     rnn_forward,
 )
 from minigrad.kernels.reference_update import (
+    adadelta_update,
     adagrad_update,
     adam_update,
+    adamax_update,
     add_rows,
+    asgd_update,
+    nadam_update,
+    radam_update,
     rmsprop_update,
+    rprop_update,
     scale,
     sgd_update,
     squared_norm,
@@ -30,8 +36,9 @@ from minigrad.kernels.reference_update import (
 )
 
 __all__ = [
-    "adagrad_update", "adam_update", "add_rows", "cross_entropy_backward", "cross_entropy_forward", "gru_backward",
-    "gru_forward", "linear_cross_entropy_backward", "linear_cross_entropy_forward", "log_softmax",
-    "log_softmax_backward", "lstm_backward", "lstm_forward", "rmsprop_update", "rnn_backward", "rnn_forward", "scale",
+    "adadelta_update", "adagrad_update", "adam_update", "adamax_update", "add_rows", "asgd_update",
+    "cross_entropy_backward", "cross_entropy_forward", "gru_backward", "gru_forward", "linear_cross_entropy_backward",
+    "linear_cross_entropy_forward", "log_softmax", "log_softmax_backward", "lstm_backward", "lstm_forward",
+    "nadam_update", "radam_update", "rmsprop_update", "rnn_backward", "rnn_forward", "rprop_update", "scale",
     "sgd_update", "softmax", "softmax_backward", "squared_norm", "sum_rows",
 ]  # fmt: skip

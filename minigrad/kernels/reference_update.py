@@ -82,6 +82,115 @@ def adam_update(
     p -= (lr / (1 - beta1**step)) * exp_avg / spread
 
 
+def adadelta_update(
+    p: Array, g: Array, square_avg: Array, acc_delta: Array,
+    *, lr: float, rho: float, eps: float, weight_decay: float, maximize: bool,
+) -> None:  # fmt: skip
+    """Adadelta (Zeiler 2012): each step is as long as the average of the steps before it."""
+    xp = namespace(p)
+    g = _descent(p, g, weight_decay, maximize)
+    _average_squares(square_avg, g, rho)
+    step = xp.sqrt(acc_delta + eps) / xp.sqrt(square_avg + eps) * g
+    _average_squares(acc_delta, step, rho)
+    p -= lr * step
+
+
+def adamax_update(
+    p: Array, g: Array, exp_avg: Array, exp_inf: Array,
+    *, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float, step: int, maximize: bool,
+) -> None:  # fmt: skip
+    """Adamax (Kingma & Ba 2015, section 7.1). `step` counts from 1."""
+    xp = namespace(p)
+    g = _descent(p, g, weight_decay, maximize)
+    exp_avg += (1 - beta1) * (g - exp_avg)
+    exp_inf[...] = xp.maximum(beta2 * exp_inf, xp.abs(g) + eps)
+    p -= (lr / (1 - beta1**step)) * exp_avg / exp_inf
+
+
+def nadam_update(
+    p: Array, g: Array, exp_avg: Array, exp_avg_sq: Array,
+    *, lr_gradient: float, lr_momentum: float, beta1: float, beta2: float, eps: float, weight_decay: float,
+    shrink: float, step: int, maximize: bool,
+) -> None:  # fmt: skip
+    """NAdam (Dozat 2016): a step along the gradient and one along its average, each with a rate of its own.
+
+    p is multiplied by `shrink` first, which is decoupled weight decay. `step` counts from 1.
+    """
+    g = _decayed_moments(p, g, exp_avg, exp_avg_sq, beta1, beta2, weight_decay, shrink, maximize)
+    spread = namespace(p).sqrt(exp_avg_sq / (1 - beta2**step)) + eps
+    p -= lr_gradient * g / spread
+    p -= lr_momentum * exp_avg / spread
+
+
+def radam_update(
+    p: Array, g: Array, exp_avg: Array, exp_avg_sq: Array,
+    *, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float, shrink: float, step: int,
+    maximize: bool,
+) -> None:  # fmt: skip
+    """RAdam (Liu et al. 2020, algorithm 2): plain momentum until the variance of the adaptive rate can be corrected.
+
+    p is multiplied by `shrink` first, which is decoupled weight decay. `step` counts from 1.
+    """
+    _decayed_moments(p, g, exp_avg, exp_avg_sq, beta1, beta2, weight_decay, shrink, maximize)
+    correction = 1 - beta2**step
+    longest = 2 / (1 - beta2) - 1  # the lengths of the averages that have this variance: at last, and now
+    length = longest - 2 * step * beta2**step / correction
+    change = (lr / (1 - beta1**step)) * exp_avg
+    if length > 5:
+        rectify = ((length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)) ** 0.5
+        change = change * (rectify * correction**0.5) / (namespace(p).sqrt(exp_avg_sq) + eps)
+    p -= change
+
+
+def asgd_update(
+    p: Array, g: Array, ax: Array, *, eta: float, mu: float, lambd: float, weight_decay: float, maximize: bool
+) -> None:
+    """Averaged SGD (Polyak & Juditsky 1992): a step at the rate `eta`, which moves the average `ax` by `mu`."""
+    g = _descent(p, g, weight_decay, maximize)
+    p *= 1 - lambd * eta
+    p -= eta * g
+    if mu == 1:
+        ax[...] = p
+    else:
+        ax += mu * (p - ax)
+
+
+def rprop_update(
+    p: Array, g: Array, prev: Array, step_size: Array,
+    *, shrink: float, grow: float, smallest: float, largest: float, maximize: bool,
+) -> None:  # fmt: skip
+    """Rprop (Riedmiller & Braun 1993): an element's step grows while its gradient keeps its sign, and falls when not.
+
+    Where the sign has changed the element stands still, and the next step starts afresh.
+    """
+    xp = namespace(p)
+    g = -g if maximize else g
+    same, turned = g * prev > 0, g * prev < 0
+    step_size *= xp.where(same, grow, xp.where(turned, shrink, 1.0)).astype(p.dtype)
+    step_size[...] = xp.clip(step_size, smallest, largest)
+    prev[...] = xp.where(turned, xp.zeros_like(g), g)
+    p -= xp.sign(prev) * step_size
+
+
+def _average_squares(average: Array, values: Array, keep: float) -> None:
+    """average = keep * average + (1 - keep) * values^2, in place."""
+    average *= keep
+    average += (1 - keep) * values * values
+
+
+def _decayed_moments(
+    p: Array, g: Array, exp_avg: Array, exp_avg_sq: Array,
+    beta1: float, beta2: float, weight_decay: float, shrink: float, maximize: bool,
+) -> Array:  # fmt: skip
+    """Adam's beginning: either weight decay, then both averages. The gradient that went into them."""
+    if shrink != 1:
+        p *= shrink
+    g = _descent(p, g, weight_decay, maximize)
+    exp_avg += (1 - beta1) * (g - exp_avg)
+    _average_squares(exp_avg_sq, g, beta2)
+    return g
+
+
 def squared_norm(arrays: Sequence[Array]) -> Array:
     """The sum of the squares of all the elements of all the arrays, a 0-d array. Needs at least one array.
 

@@ -11,6 +11,7 @@ from minigrad.nn.activation import (
     GELU,
     GLU,
     SELU,
+    Arctan,
     Hardshrink,
     Hardsigmoid,
     Hardswish,
@@ -35,9 +36,9 @@ from minigrad.nn.activation import (
 )
 from minigrad.nn.cell import GRUCell, LSTMCell, RNNCell
 from minigrad.nn.containers import ModuleDict, ModuleList, ParameterList, Sequential
-from minigrad.nn.dropout import Dropout
+from minigrad.nn.dropout import Dropout, EmbeddingDropout, LockedDropout
 from minigrad.nn.embedding import Embedding
-from minigrad.nn.linear import Flatten, Identity, Linear
+from minigrad.nn.linear import Bilinear, Flatten, Identity, Linear
 from minigrad.nn.loss import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -50,17 +51,30 @@ from minigrad.nn.loss import (
     NLLLoss,
     SmoothL1Loss,
 )
+from minigrad.nn.margin_loss import (
+    CosineEmbeddingLoss,
+    HingeEmbeddingLoss,
+    HingeLoss,
+    MarginRankingLoss,
+    MultiLabelMarginLoss,
+    MultiLabelSoftMarginLoss,
+    MultiMarginLoss,
+    SoftMarginLoss,
+    TripletMarginLoss,
+)
 from minigrad.nn.module import Module
-from minigrad.nn.norm import LayerNorm
+from minigrad.nn.norm import LayerNorm, RMSNorm
 from minigrad.nn.parameter import Parameter
 from minigrad.nn.recurrent import GRU, LSTM, RNN, RNNBase
 
 __all__ = [
-    "CELU", "ELU", "GELU", "GLU", "GRU", "LSTM", "RNN", "SELU", "BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss",
-    "Dropout", "Embedding", "Flatten", "GRUCell", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "HuberLoss",
-    "Identity", "KLDivLoss", "L1Loss", "LSTMCell", "LayerNorm", "LeakyReLU", "Linear", "LinearCrossEntropyLoss",
-    "LogSigmoid", "LogSoftmax", "MSELoss", "Mish", "Module", "ModuleDict", "ModuleList", "NLLLoss", "PReLU",
-    "Parameter", "ParameterList", "RNNBase", "RNNCell", "ReLU", "ReLU6", "Sequential", "SiLU", "Sigmoid",
-    "SmoothL1Loss", "Softmax", "Softmin", "Softplus", "Softshrink", "Softsign", "Tanh", "Tanhshrink", "Threshold",
-    "functional", "init", "utils",
+    "CELU", "ELU", "GELU", "GLU", "GRU", "LSTM", "RNN", "SELU", "Arctan", "BCELoss", "BCEWithLogitsLoss", "Bilinear",
+    "CosineEmbeddingLoss", "CrossEntropyLoss", "Dropout", "Embedding", "EmbeddingDropout", "Flatten", "GRUCell",
+    "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "HingeEmbeddingLoss", "HingeLoss", "HuberLoss", "Identity",
+    "KLDivLoss", "L1Loss", "LSTMCell", "LayerNorm", "LeakyReLU", "Linear", "LinearCrossEntropyLoss", "LockedDropout",
+    "LogSigmoid", "LogSoftmax", "MSELoss", "MarginRankingLoss", "Mish", "Module", "ModuleDict", "ModuleList",
+    "MultiLabelMarginLoss", "MultiLabelSoftMarginLoss", "MultiMarginLoss", "NLLLoss", "PReLU", "Parameter",
+    "ParameterList", "RMSNorm", "RNNBase", "RNNCell", "ReLU", "ReLU6", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss",
+    "SoftMarginLoss", "Softmax", "Softmin", "Softplus", "Softshrink", "Softsign", "Tanh", "Tanhshrink", "Threshold",
+    "TripletMarginLoss", "functional", "init", "utils",
 ]  # fmt: skip

@@ -9,6 +9,7 @@ from minigrad.nn import functional as F
 from minigrad.nn import init
 from minigrad.nn.module import Module
 from minigrad.nn.parameter import empty_parameter
+from minigrad.ops.elementwise import atan
 
 
 class Tanh(Module):
@@ -16,6 +17,13 @@ class Tanh(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.tanh(input)
+
+
+class Arctan(Module):
+    """The angle in (-pi/2, pi/2) with this tangent: like tanh, but it saturates slowly. PyTorch has `atan` alone."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return atan(input)
 
 
 class Sigmoid(Module):
@@ -80,7 +88,7 @@ class SELU(_Inplace):
 
 
 class SiLU(_Inplace):
-    """x * sigmoid(x)."""
+    """x * sigmoid(x), also called swish (Ramachandran et al. 2017)."""
 
     def forward(self, input: Tensor) -> Tensor:
         return F.silu(input, self.inplace)

@@ -1,8 +1,8 @@
 """The functions behind the layers, with PyTorch's signatures: `import minigrad.nn.functional as F`.
 
 Those with a node of their own in the graph come from `minigrad.ops`, the others are written in such ops: activations
-in `functional_activation.py`, losses in `functional_loss.py`, the rest here. Where PyTorch has an `inplace` argument,
-so has the function here: it writes the result into the input.
+in `functional_activation.py`, losses in `functional_loss.py`, those with a margin in `functional_margin.py`, the rest
+here. Where PyTorch has an `inplace` argument, so has the function here: it writes the result into the input.
 """
 
 from __future__ import annotations
@@ -43,19 +43,36 @@ from minigrad.nn.functional_loss import (
     mse_loss,
     smooth_l1_loss,
 )
+from minigrad.nn.functional_margin import (
+    cosine_embedding_loss,
+    hinge_embedding_loss,
+    hinge_loss,
+    margin_ranking_loss,
+    multi_margin_loss,
+    multilabel_margin_loss,
+    multilabel_soft_margin_loss,
+    pairwise_distance,
+    soft_margin_loss,
+    triplet_margin_loss,
+    zero_one_loss,
+)
 from minigrad.ops.elementwise import logsigmoid, sigmoid, tanh
 from minigrad.ops.elementwise import relu as relu_of
 from minigrad.ops.fused import cross_entropy, embedding, layer_norm, linear_cross_entropy, nll_loss
 from minigrad.ops.linalg import linear
+from minigrad.ops.norm import rms_norm
 from minigrad.ops.softmax import log_softmax_as, softmax_as
 from minigrad.random import default_generator
 
 __all__ = [
-    "binary_cross_entropy", "binary_cross_entropy_with_logits", "celu", "cosine_similarity", "cross_entropy", "dropout",
-    "elu", "embedding", "gelu", "glu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "huber_loss", "kl_div",
-    "l1_loss", "layer_norm", "leaky_relu", "linear", "linear_cross_entropy", "log_softmax", "logsigmoid", "mish",
-    "mse_loss", "nll_loss", "normalize", "one_hot", "prelu", "relu", "relu6", "selu", "sigmoid", "silu",
-    "smooth_l1_loss", "softmax", "softmin", "softplus", "softshrink", "softsign", "tanh", "tanhshrink", "threshold",
+    "bilinear", "binary_cross_entropy", "binary_cross_entropy_with_logits", "celu", "cosine_embedding_loss",
+    "cosine_similarity", "cross_entropy", "dropout", "elu", "embedding", "gelu", "glu", "hardshrink", "hardsigmoid",
+    "hardswish", "hardtanh", "hinge_embedding_loss", "hinge_loss", "huber_loss", "kl_div", "l1_loss", "layer_norm",
+    "leaky_relu", "linear", "linear_cross_entropy", "log_softmax", "logsigmoid", "margin_ranking_loss", "mish",
+    "mse_loss", "multi_margin_loss", "multilabel_margin_loss", "multilabel_soft_margin_loss", "nll_loss", "normalize",
+    "one_hot", "pairwise_distance", "prelu", "relu", "relu6", "rms_norm", "selu", "sigmoid", "silu", "smooth_l1_loss",
+    "soft_margin_loss", "softmax", "softmin", "softplus", "softshrink", "softsign", "tanh", "tanhshrink", "threshold",
+    "triplet_margin_loss", "zero_one_loss",
 ]  # fmt: skip
 
 
@@ -135,6 +152,27 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
             f"one_hot: the numbers go from {array.min()} to {array.max()}, and the classes from 0 to {num_classes - 1}"
         )
     return wrap((array[..., None] == xp.arange(num_classes)).astype(xp.int64))
+
+
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """y[o] = x1 W[o] x2 + b[o]: (..., I), (..., J), weight (O, I, J), bias (O) -> (..., O).
+
+    Raises RuntimeError for shapes that do not fit.
+    """
+    shapes = [tuple(tensor.shape) for tensor in (input1, input2, weight)]
+    if weight.ndim != 3 or shapes[0][:-1] != shapes[1][:-1] or shapes[0][-1:] + shapes[1][-1:] != shapes[2][1:]:
+        raise RuntimeError(
+            f"bilinear: inputs {shapes[0]} and {shapes[1]} with weight {shapes[2]}: they must be (..., I), (..., J) "
+            f"and (O, I, J)"
+        )
+    outputs, first, second = shapes[2]
+    half = linear(input2, weight.reshape(outputs * first, second)).reshape(*shapes[0][:-1], outputs, first)
+    result = (half @ input1[..., None])[..., 0]  # ..., O
+    if bias is None:
+        return result
+    if tuple(bias.shape) != (outputs,):
+        raise RuntimeError(f"bilinear: bias has shape {tuple(bias.shape)}, it must be {(outputs,)}")
+    return result + bias
 
 
 def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:

@@ -8,19 +8,17 @@ from minigrad.backend import Array, namespace
 from minigrad.core.primitive import primitive
 from minigrad.core.tensor import Tensor
 from minigrad.ops.arithmetic import maximum, xlogy
+from minigrad.ops.class_targets import REDUCTIONS, check_reduction
 from minigrad.ops.comparison import where
 from minigrad.ops.elementwise import exp, log, log1p, logsigmoid
 
 
 def reduced(loss: Tensor, reduction: str, name: str) -> Tensor:
     """The loss after its reduction; ValueError for a reduction that there is not."""
+    check_reduction(name, reduction)
     if reduction == "mean":
         return loss.mean()
-    if reduction == "sum":
-        return loss.sum()
-    if reduction != "none":
-        raise ValueError(f"{name}: reduction is 'mean', 'sum' or 'none', not {reduction!r}")
-    return loss
+    return loss.sum() if reduction == "sum" else loss
 
 
 def _difference(input: Tensor, target: Tensor, name: str) -> Tensor:
@@ -34,7 +32,8 @@ def _difference(input: Tensor, target: Tensor, name: str) -> Tensor:
     return input - target
 
 
-def _check_same_shape(input: Tensor, target: Tensor, name: str) -> None:
+def check_same_shape(input: Tensor, target: Tensor, name: str) -> None:
+    """ValueError unless both have one shape."""
     if input._array.shape != target._array.shape:
         raise ValueError(
             f"{name}: the input has shape {tuple(input.shape)} and the target {tuple(target.shape)}: "
@@ -79,6 +78,7 @@ def kl_div(input: Tensor, target: Tensor, *, reduction: str = "mean", log_target
     and Leibler; "mean" divides by the number of elements.
     """
     loss = exp(target) * (target - input) if log_target else xlogy(target, target) - target * input
+    check_reduction("kl_div", reduction, (*REDUCTIONS, "batchmean"))
     if reduction == "batchmean":
         return loss.sum() / input.shape[0]
     return reduced(loss, reduction, "kl_div")
@@ -106,7 +106,7 @@ def binary_cross_entropy(
 
     `weight` rescales each element. Raises ValueError where the shapes differ.
     """
-    _check_same_shape(input, target, "binary_cross_entropy")
+    check_same_shape(input, target, "binary_cross_entropy")
     loss = binary_cross_entropy_of(input, target)
     return reduced(loss if weight is None else loss * weight, reduction, "binary_cross_entropy")
 
@@ -125,7 +125,7 @@ def binary_cross_entropy_with_logits(
     shapes differ.
     """
     name = "binary_cross_entropy_with_logits"
-    _check_same_shape(input, target, name)
+    check_same_shape(input, target, name)
     log_probability = logsigmoid(input)
     if pos_weight is not None:
         log_probability = log_probability * ((pos_weight - 1) * target + 1)

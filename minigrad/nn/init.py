@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import Array, transfer
+from minigrad.backend import Array, to_host, transfer
 from minigrad.core.tensor import Tensor
 from minigrad.core.views import count_write
 from minigrad.random import Generator, default_generator
@@ -40,6 +40,42 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Gene
     return _put(tensor, draw(tuple(tensor.shape), mean, std, dtype=tensor.dtype, device=tensor.device))
 
 
+def trunc_normal_(
+    tensor: Tensor,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Values of the normal distribution between a and b. The bounds are values, not numbers of deviations.
+
+    Raises ValueError unless a < b and std > 0.
+    """
+    if not (a < b and std > 0):
+        raise ValueError(f"trunc_normal_() needs a < b and std above 0, got a={a}, b={b}, std={std}")
+    values = _normal_between((a - mean) / std, (b - mean) / std, tensor.numel(), generator or default_generator)
+    # Rounding to the tensor's dtype must not lead out of the interval.
+    within = np.clip((values * std + mean).astype(tensor.dtype), a, b)
+    return _put(tensor, transfer(within.reshape(tensor.shape), tensor.device))
+
+
+def _normal_between(low: float, high: float, count: int, generator: Generator) -> Any:
+    """`count` standard normal values in [low, high], by rejection: x stays with probability density(x) / peak."""
+    peak = min(max(low, 0.0), high)  # where the density is largest
+    reach = math.sqrt(peak * peak + 75)  # beyond, it is below 1e-16 of that: an open side costs no more than this
+    low, high = max(low, -reach), min(high, reach)
+    values: Any = np.empty(count)
+    missing = np.arange(count)
+    while missing.size:
+        drawn: Any = generator.uniform((2, missing.size), dtype=np.float64, device="cpu")
+        tried = low + (high - low) * drawn[0]
+        stays = drawn[1] < np.exp((peak * peak - tried * tried) / 2)
+        values[missing[stays]] = tried[stays]
+        missing = missing[~stays]
+    return values
+
+
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """One value everywhere."""
     return _put(tensor, val)
@@ -56,11 +92,40 @@ def ones_(tensor: Tensor) -> Tensor:
 
 
 def eye_(tensor: Tensor) -> Tensor:
-    """The identity matrix: as many inputs as fit pass unchanged. ValueError for other than two dimensions."""
+    """The identity matrix: as many inputs as fit pass unchanged. ValueError for other than two dimensions.
+
+    On `RNN(nonlinearity="relu").weight_hh_l0` it is the start of Le et al. (2015), whose states neither fade nor grow.
+    """
     if tensor.ndim != 2:
         raise ValueError(f"eye_() needs a tensor of two dimensions, this one has {tensor.ndim}")
     identity = np.eye(*tensor.shape, dtype=tensor.dtype)
     return _put(tensor, transfer(identity, tensor.device))
+
+
+def log_prior_(bias: Tensor, counts: Any) -> Tensor:
+    """An output layer's bias at its optimum when the features say nothing: the logarithm of each class's frequency.
+
+    Cross-entropy is least where softmax(bias) is the distribution of the classes. A layer that starts so, rather than
+    at equal chances for all, need not spend its first steps on learning which classes are frequent. For a language
+    model these are the unigram probabilities.
+
+    Args:
+        bias: (C), written.
+        counts: how often each class occurs (C), whole numbers of any kind. One is added to each (Laplace), so that a
+            class that did not occur stays possible: b[c] = log((counts[c] + 1) / (sum of counts + C)).
+
+    Raises ValueError for another shape than the bias has, and for a count below 0.
+    """
+    found = np.asarray(to_host(counts._array) if isinstance(counts, Tensor) else counts, np.float64)
+    if found.ndim != 1 or found.shape != tuple(bias.shape):
+        raise ValueError(
+            f"log_prior_() needs a count for each class: the bias has shape {tuple(bias.shape)}, the counts have "
+            f"{found.shape}"
+        )
+    if not (found >= 0).all():
+        raise ValueError(f"log_prior_(): a count is at least 0, got {found.min()}")
+    prior = np.log((found + 1) / (found.sum() + found.size))
+    return _put(bias, transfer(prior.astype(bias.dtype), bias.device))
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:

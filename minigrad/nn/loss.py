@@ -8,19 +8,21 @@ from minigrad.core.tensor import Tensor
 from minigrad.nn import functional as F
 from minigrad.nn.linear import Linear
 from minigrad.nn.module import Module
+from minigrad.ops.class_targets import REDUCTIONS, check_reduction
 
 
-class _Loss(Module):
-    """A loss of an input and a target."""
+class Loss(Module):
+    """What losses share: one number of everything, unless `reduction` is "none"."""
+
+    reductions = REDUCTIONS
 
     def __init__(self, *, reduction: str = "mean") -> None:
         super().__init__()
-        if reduction not in ("mean", "sum", "none", "batchmean"):
-            raise ValueError(f"{type(self).__name__}: reduction is 'mean', 'sum' or 'none', not {reduction!r}")
+        check_reduction(type(self).__name__, reduction, self.reductions)
         self.reduction = reduction
 
 
-class _WeightedLoss(_Loss):
+class WeightedLoss(Loss):
     """A loss with a weight for each class or element, which moves with the module but is not learned."""
 
     def __init__(self, weight: Tensor | None = None, *, reduction: str = "mean") -> None:
@@ -31,7 +33,7 @@ class _WeightedLoss(_Loss):
 # ---- classes --------------------------------------------------------------------------------------------------------
 
 
-class CrossEntropyLoss(_WeightedLoss):
+class CrossEntropyLoss(WeightedLoss):
     """The cross-entropy of logits (N, C, ...) and class indices (N, ...) or class probabilities (N, C, ...).
 
     Args:
@@ -58,7 +60,7 @@ class CrossEntropyLoss(_WeightedLoss):
         )  # fmt: skip
 
 
-class NLLLoss(_WeightedLoss):
+class NLLLoss(WeightedLoss):
     """The negative log-likelihood of log-probabilities (N, C, ...) and class indices (N, ...)."""
 
     def __init__(self, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: str = "mean") -> None:
@@ -69,7 +71,7 @@ class NLLLoss(_WeightedLoss):
         return F.nll_loss(input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
 
 
-class LinearCrossEntropyLoss(_WeightedLoss):
+class LinearCrossEntropyLoss(WeightedLoss):
     """A linear layer and the cross-entropy in one, which never holds all the logits: for large vocabularies.
 
     Input (N, in_features), or any (..., in_features); target: class indices (N) or (...). The layer is `self.linear`.
@@ -102,21 +104,21 @@ class LinearCrossEntropyLoss(_WeightedLoss):
 # ---- element by element ---------------------------------------------------------------------------------------------
 
 
-class MSELoss(_Loss):
+class MSELoss(Loss):
     """(input - target)^2."""
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.mse_loss(input, target, reduction=self.reduction)
 
 
-class L1Loss(_Loss):
+class L1Loss(Loss):
     """|input - target|."""
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.l1_loss(input, target, reduction=self.reduction)
 
 
-class SmoothL1Loss(_Loss):
+class SmoothL1Loss(Loss):
     """Half the square of the difference over beta where it is below beta, the difference less beta / 2 elsewhere."""
 
     def __init__(self, *, reduction: str = "mean", beta: float = 1.0) -> None:
@@ -127,7 +129,7 @@ class SmoothL1Loss(_Loss):
         return F.smooth_l1_loss(input, target, reduction=self.reduction, beta=self.beta)
 
 
-class HuberLoss(_Loss):
+class HuberLoss(Loss):
     """Half the square of the difference up to delta, a line of slope delta beyond."""
 
     def __init__(self, *, reduction: str = "mean", delta: float = 1.0) -> None:
@@ -138,8 +140,10 @@ class HuberLoss(_Loss):
         return F.huber_loss(input, target, reduction=self.reduction, delta=self.delta)
 
 
-class KLDivLoss(_Loss):
+class KLDivLoss(Loss):
     """target * (log target - input), the input being log-probabilities; `reduction="batchmean"` is the divergence."""
+
+    reductions = (*REDUCTIONS, "batchmean")
 
     def __init__(self, *, reduction: str = "mean", log_target: bool = False) -> None:
         super().__init__(reduction=reduction)
@@ -149,14 +153,14 @@ class KLDivLoss(_Loss):
         return F.kl_div(input, target, reduction=self.reduction, log_target=self.log_target)
 
 
-class BCELoss(_WeightedLoss):
+class BCELoss(WeightedLoss):
     """The binary cross-entropy of probabilities; `BCEWithLogitsLoss` is the stabler way."""
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.binary_cross_entropy(input, target, self.weight, reduction=self.reduction)
 
 
-class BCEWithLogitsLoss(_WeightedLoss):
+class BCEWithLogitsLoss(WeightedLoss):
     """The binary cross-entropy of sigmoid(input), which cannot overflow; `pos_weight` rescales positive examples."""
 
     def __init__(

@@ -17,7 +17,14 @@ from minigrad import kernels
 from minigrad.backend import Array, namespace
 from minigrad.core.fused import fused
 from minigrad.core.tensor import Tensor, wrap
-from minigrad.ops.bounds import first_outside
+from minigrad.ops.class_targets import (
+    as_rows,
+    check_class_weight,
+    check_classes,
+    check_reduction,
+    check_smoothing,
+    count_classes,
+)
 from minigrad.ops.comparison import ne, where
 from minigrad.ops.linalg import linear
 from minigrad.ops.softmax import log_softmax
@@ -146,17 +153,22 @@ def cross_entropy(
         input: logits (C), (N, C) or (N, C, d1, ...).
         target: class indices (), (N) or (N, d1, ...); or probabilities of the shape of `input`.
         weight: a weight for each class (C), which gets no gradient.
-        ignore_index: the target of rows that do not count.
-        reduction: "none" for the loss of each row, in the shape of the indices; "sum"; or "mean", weighted.
+        ignore_index: the target of rows that do not count; with probabilities there is none.
+        reduction: "none" for the loss of each row, in the shape of the indices; "sum"; or "mean", weighted. The mean of
+            no rows is nan.
         label_smoothing: how much of the target, 0 to 1, is spread evenly over all classes.
 
     Raises RuntimeError for shapes or dtypes that do not fit, IndexError for a class that does not exist.
     """
-    _check_settings("cross_entropy", reduction, label_smoothing)
-    _check_weight("cross_entropy", input, weight)
+    name = "cross_entropy"
+    check_reduction(name, reduction)
+    check_smoothing(name, label_smoothing)
+    check_class_weight(name, weight, input, count_classes(name, input))
     if target.dtype.kind == "f":
-        return _against_probabilities(input, target, weight, reduction, label_smoothing)
-    rows, flat = _as_rows("cross_entropy", input, target, ignore_index)
+        _check_nothing_ignored(name, ignore_index)
+        dim = 0 if input.ndim == 1 else 1
+        return _against_probabilities(name, input, target, weight, dim, reduction, label_smoothing)
+    rows, flat = as_rows(name, input, target, ignore_index)
     loss = cross_entropy_rows(
         rows, flat, weight, ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing
     )
@@ -170,9 +182,9 @@ def nll_loss(
 
     Arguments, shapes and errors as there, without probabilities as the target.
     """
-    _check_settings("nll_loss", reduction, 0.0)
-    _check_weight("nll_loss", input, weight)
-    rows, flat = _as_rows("nll_loss", input, target, ignore_index)
+    check_reduction("nll_loss", reduction)
+    check_class_weight("nll_loss", weight, input, count_classes("nll_loss", input))
+    rows, flat = as_rows("nll_loss", input, target, ignore_index)
     loss = rows_loss(rows, flat, weight, ignore_index=ignore_index, reduction=reduction)
     return loss.reshape(target.shape) if reduction == "none" else loss
 
@@ -194,20 +206,30 @@ def linear_cross_entropy(
     Args:
         input: features (D), (N, D) or (..., D).
         linear_weight: the output layer (C, D); `linear_bias` (C).
-        target: class indices in the shape of `input` without D; or probabilities (C) or (N, C).
-        weight, reduction, ignore_index, label_smoothing: as for `cross_entropy`; None ignores -100.
+        target: class indices in the shape of `input` without D; or probabilities in that shape with C after it.
+        weight, reduction, label_smoothing: as for `cross_entropy`.
+        ignore_index: as for `cross_entropy`, where None is -100; with probabilities there is none.
         options: PyTorch's choice of chunks, which are always chosen here; taken and left alone.
 
     Raises RuntimeError for shapes or dtypes that do not fit, IndexError for a class that does not exist.
     """
-    _check_settings("linear_cross_entropy", reduction, label_smoothing)
-    ignore = -100 if ignore_index is None else ignore_index
-    if target.dtype.kind == "f":
-        logits = linear(input, linear_weight, linear_bias)
-        return cross_entropy(logits, target, weight, reduction=reduction, label_smoothing=label_smoothing)
-    _check_output_layer(input, linear_weight, linear_bias, weight, target)
+    name = "linear_cross_entropy"
+    check_reduction(name, reduction)
+    check_smoothing(name, label_smoothing)
+    _check_output_layer(input, linear_weight, linear_bias)
     classes, features = linear_weight.shape
-    _check_classes("linear_cross_entropy", target, classes, ignore)
+    check_class_weight(name, weight, input, classes)
+    if target.dtype.kind == "f":
+        _check_nothing_ignored(name, ignore_index)
+        logits = linear(input, linear_weight, linear_bias)
+        return _against_probabilities(name, logits, target, weight, logits.ndim - 1, reduction, label_smoothing)
+    if tuple(target.shape) != tuple(input.shape[:-1]):
+        raise RuntimeError(
+            f"{name}: target has shape {tuple(target.shape)}, for input {tuple(input.shape)} it must be "
+            f"{tuple(input.shape[:-1])}: one class index for each row of features"
+        )
+    ignore = -100 if ignore_index is None else ignore_index
+    check_classes(name, target, classes, ignore)
     count = math.prod(target.shape)
     loss = linear_cross_entropy_rows(
         input if input.ndim == 2 else input.reshape(count, features),
@@ -222,115 +244,52 @@ def linear_cross_entropy(
     return loss.reshape(target.shape) if reduction == "none" else loss
 
 
-def _as_rows(name: str, input: Tensor, target: Tensor, ignore_index: int) -> tuple[Tensor, Tensor]:
-    """Scores (C), (N, C) or (N, C, d1, ...) as (rows, C), and their class indices as (rows)."""
-    shape = tuple(input.shape)
-    if not shape:
-        raise RuntimeError(f"{name}: input must be (C), (N, C) or (N, C, d1, ...), got a number")
-    expected = () if len(shape) == 1 else (shape[0], *shape[2:])
-    if tuple(target.shape) != expected:
-        raise RuntimeError(
-            f"{name}: target has shape {tuple(target.shape)}, for input {shape} it must be {expected}: the class "
-            f"indices of {'(C)' if len(shape) == 1 else 'input without dimension 1, the classes'}"
-        )
-    classes = shape[0] if len(shape) == 1 else shape[1]
-    _check_classes(name, target, classes, ignore_index)
-    if len(shape) == 2:
-        return input, target
-    if len(shape) > 2:
-        input = input.movedim(1, -1)
-    count = math.prod(expected)
-    return input.reshape(count, classes), target.reshape(count)
-
-
 def _against_probabilities(
-    input: Tensor, target: Tensor, weight: Tensor | None, reduction: str, label_smoothing: float
+    name: str, logits: Tensor, target: Tensor, weight: Tensor | None, dim: int, reduction: str, label_smoothing: float
 ) -> Tensor:
-    """The cross-entropy against a distribution over the classes for each row; "mean" divides by the number of rows."""
-    if target.shape != input.shape:
+    """The loss of a distribution over the classes, which lie along `dim`, for each row; "mean" is over the rows."""
+    if target.shape != logits.shape:
         raise RuntimeError(
-            f"cross_entropy: target holds probabilities of shape {tuple(target.shape)}, input has shape "
-            f"{tuple(input.shape)}: they must be equal; class indices must be integers"
+            f"{name}: target holds probabilities of shape {tuple(target.shape)}, the logits have shape "
+            f"{tuple(logits.shape)}: they must be equal; class indices must be integers"
         )
-    dim = 0 if input.ndim == 1 else 1
-    classes = input.shape[dim]
+    classes = logits.shape[dim]
     if label_smoothing:
         target = target * (1 - label_smoothing) + label_smoothing / classes
-    terms = -log_softmax(input, dim) * target
+    terms = -log_softmax(logits, dim) * target
     if weight is not None:
-        terms = terms * weight.reshape((classes, *[1] * (input.ndim - dim - 1)))
+        terms = terms * weight.reshape((classes, *[1] * (logits.ndim - dim - 1)))
     losses = terms.sum(dim)
     if reduction == "none":
         return losses
     return losses.sum() if reduction == "sum" else losses.sum() / losses.numel()
 
 
-# ---- what does not fit ----------------------------------------------------------------------------------------------
-
-
-def _check_settings(name: str, reduction: str, label_smoothing: float) -> None:
-    if reduction not in ("mean", "sum", "none"):
-        raise ValueError(f"{name}: reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
-    if not 0.0 <= label_smoothing <= 1.0:
-        raise RuntimeError(f"{name}: label_smoothing must be between 0 and 1, got {label_smoothing}")
-
-
-def _check_weight(name: str, input: Tensor, weight: Tensor | None) -> None:
-    """Class weights (C) of the input's dtype, that ask for no gradient: the kernels give them none."""
-    if weight is None:
-        return
-    classes = (input.shape[0] if input.ndim == 1 else input.shape[1],) if input.ndim else ()
-    if tuple(weight.shape) != classes or weight.dtype != input.dtype:
+def _check_nothing_ignored(name: str, ignore_index: int | None) -> None:
+    """RuntimeError for a class to ignore, where each row is a distribution and has no class of its own."""
+    if ignore_index is not None and ignore_index >= 0:
         raise RuntimeError(
-            f"{name}: weight is {weight.dtype} of shape {tuple(weight.shape)}, with input {input.dtype} "
-            f"{tuple(input.shape)} it must be {input.dtype} of shape {classes}: one weight for each class"
-        )
-    _check_constant(name, weight)
-
-
-def _check_constant(name: str, weight: Tensor) -> None:
-    if weight.requires_grad:
-        raise RuntimeError(f"{name}: the class weights get no gradient: pass weight.detach()")
-
-
-def _check_classes(name: str, target: Tensor, classes: int, ignore_index: int) -> None:
-    """IndexError for a class index that does not exist, as far as the host can see."""
-    if target.dtype.kind not in "iu":
-        raise RuntimeError(f"{name}: target holds class indices and must be of an integer dtype, it is {target.dtype}")
-    place = first_outside(target._array, classes, ignore_index)
-    if place is not None:
-        raise IndexError(
-            f"{name}: target{list(place) if place else ''} is class {target._array[place]}, there are {classes} "
-            f"classes, 0 to {classes - 1} (ignore_index is {ignore_index})"
+            f"{name}: ignore_index is {ignore_index}, but target holds probabilities, of which none can be ignored: "
+            f"leave it out, or give class indices"
         )
 
 
-def _check_output_layer(
-    input: Tensor, linear_weight: Tensor, linear_bias: Tensor | None, weight: Tensor | None, target: Tensor
-) -> None:
-    """RuntimeError unless features, output layer and targets fit."""
+def _check_output_layer(input: Tensor, linear_weight: Tensor, linear_bias: Tensor | None) -> None:
+    """RuntimeError unless features and output layer fit."""
     name = "linear_cross_entropy"
     shape, table = tuple(input.shape), tuple(linear_weight.shape)
     if len(table) != 2 or not shape or shape[-1] != table[1]:
         raise RuntimeError(
             f"{name}: input {shape} and linear_weight {table}: they must be (..., D) and (C, D): classes, features"
         )
-    if tuple(target.shape) != shape[:-1]:
-        raise RuntimeError(
-            f"{name}: target has shape {tuple(target.shape)}, for input {shape} it must be {shape[:-1]}: one class "
-            f"index for each row of features"
-        )
-    for word, given in (("linear_weight", linear_weight), ("linear_bias", linear_bias), ("weight", weight)):
-        if given is None:
-            continue
-        if given.dtype != input.dtype:
+    for word, given in (("linear_weight", linear_weight), ("linear_bias", linear_bias)):
+        if given is not None and given.dtype != input.dtype:
             raise RuntimeError(
                 f"{name}: input is {input.dtype} and {word} {given.dtype}: they must be equal, so convert one of them "
                 f"with .to(dtype)"
             )
-        if word != "linear_weight" and tuple(given.shape) != table[:1]:
-            raise RuntimeError(
-                f"{name}: {word} has shape {tuple(given.shape)}, it must be {table[:1]}: one number for each class"
-            )
-    if weight is not None:
-        _check_constant(name, weight)
+    if linear_bias is not None and tuple(linear_bias.shape) != table[:1]:
+        raise RuntimeError(
+            f"{name}: linear_bias has shape {tuple(linear_bias.shape)}, it must be {table[:1]}: one number for each "
+            f"class"
+        )

@@ -1,10 +1,12 @@
-"""Layer normalisation."""
+"""Layer normalisation, and its sister that leaves the mean alone."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from minigrad.backend import Array, namespace
 from minigrad.core.fused import fused
@@ -74,16 +76,38 @@ def layer_norm(
     The last dimensions of `input`, which `normalized_shape` names, get mean 0 and variance 1, and are then scaled and
     shifted by `weight` and `bias` of that shape. Raises RuntimeError where shapes or dtypes do not fit.
     """
+    dims = _normalized_dims("layer_norm", input, normalized_shape, weight=weight, bias=bias)
+    return layer_norm_last(input, weight, bias, dims=dims, eps=eps)
+
+
+def rms_norm(
+    input: Tensor, normalized_shape: int | Sequence[int], weight: Tensor | None = None, eps: float | None = None
+) -> Tensor:
+    """Root mean square normalisation (Zhang & Sennrich, NeurIPS 2019), as `torch.nn.functional.rms_norm`.
+
+    The last dimensions of `input`, which `normalized_shape` names, are divided by the root of their mean square plus
+    `eps` (by default the spacing of the dtype's numbers at 1), and then scaled by `weight` of that shape. Raises
+    RuntimeError where shapes or dtypes do not fit.
+    """
+    dims = _normalized_dims("rms_norm", input, normalized_shape, weight=weight)
+    over = tuple(range(input.ndim - dims, input.ndim))
+    spacing = float(np.finfo(input.dtype).eps) if eps is None else eps
+    result = input / (input.square().mean(over, keepdim=True) + spacing).sqrt()
+    return result if weight is None else result * weight
+
+
+def _normalized_dims(name: str, input: Tensor, normalized_shape: int | Sequence[int], **affine: Tensor | None) -> int:
+    """How many dimensions are normalised, once they are found to be the last of `input` and the shape of the others."""
     sizes = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     if not sizes or tuple(input.shape[-len(sizes) :]) != sizes or not math.prod(sizes):
         raise RuntimeError(
-            f"layer_norm: input {tuple(input.shape)} must end in normalized_shape {sizes}, which needs at least one "
+            f"{name}: input {tuple(input.shape)} must end in normalized_shape {sizes}, which needs at least one "
             f"dimension and no size 0"
         )
-    for name, given in (("weight", weight), ("bias", bias)):
+    for word, given in affine.items():
         if given is not None and (tuple(given.shape) != sizes or given.dtype != input.dtype):
             raise RuntimeError(
-                f"layer_norm: {name} is {given.dtype} of shape {tuple(given.shape)}, with input {input.dtype} and "
+                f"{name}: {word} is {given.dtype} of shape {tuple(given.shape)}, with input {input.dtype} and "
                 f"normalized_shape {sizes} it must be {input.dtype} of shape {sizes}"
             )
-    return layer_norm_last(input, weight, bias, dims=len(sizes), eps=eps)
+    return len(sizes)

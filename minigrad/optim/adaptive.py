@@ -1,4 +1,4 @@
-"""Optimizers that give each element a rate of its own: Adagrad, RMSprop, Adam and AdamW."""
+"""Optimizers that give each element a rate of its own by the squares of its gradients: Adagrad, Adadelta, RMSprop."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from minigrad import kernels
 from minigrad.backend import Array, namespace
 from minigrad.core.rows import Rows
-from minigrad.optim.optimizer import Optimizer, Settings, State, zeros_of
+from minigrad.optim.optimizer import Optimizer, Settings, State, array_of, zeros_of
 
 
 class Adagrad(Optimizer):
@@ -72,6 +72,44 @@ class Adagrad(Optimizer):
         p[rows._index] -= rate * g / (namespace(p).sqrt(squares) + group["eps"])
 
 
+class Adadelta(Optimizer):
+    """Zeiler 2012: each element's steps are as long as its steps so far, so that no rate has to be found.
+
+        avg <- rho * avg + (1 - rho) * g^2;   step = sqrt(delta + eps) / sqrt(avg + eps) * g
+        delta <- rho * delta + (1 - rho) * step^2;   p <- p - lr * step
+
+    `eps` sets the length of the first steps: a larger one starts faster.
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1.0,
+        rho: float = 0.9,
+        eps: float = 1e-6,
+        weight_decay: float = 0,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        defaults = {"lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
+        super().__init__(params, defaults)
+
+    def _check_settings(self, group: Settings) -> None:
+        self._at_least_zero(group, "lr", "eps", "weight_decay")
+        if not 0 <= group["rho"] <= 1:
+            raise ValueError(f"Adadelta: rho must be between 0 and 1, got {group['rho']}")
+
+    def _update(self, p: Array, g: Array, state: State, group: Settings) -> None:
+        if not state:
+            state.update(step=0, square_avg=zeros_of(p), acc_delta=zeros_of(p))
+        state["step"] += 1
+        kernels.of(p).adadelta_update(
+            p, g, state["square_avg"]._array, state["acc_delta"]._array,
+            lr=group["lr"], rho=group["rho"], eps=group["eps"], weight_decay=group["weight_decay"],
+            maximize=group["maximize"],
+        )  # fmt: skip
+
+
 class RMSprop(Optimizer):
     """Tieleman & Hinton 2012: the rate falls with a moving average of the squares of the gradients.
 
@@ -111,80 +149,7 @@ class RMSprop(Optimizer):
                 state["grad_avg"] = zeros_of(p)
         state["step"] += 1
         kernels.of(p).rmsprop_update(
-            p, g, state["square_avg"]._array, _array(state, "grad_avg"), _array(state, "momentum_buffer"),
+            p, g, state["square_avg"]._array, array_of(state, "grad_avg"), array_of(state, "momentum_buffer"),
             lr=group["lr"], alpha=group["alpha"], eps=group["eps"], weight_decay=group["weight_decay"],
             momentum=group["momentum"], maximize=group["maximize"],
         )  # fmt: skip
-
-
-class Adam(Optimizer):
-    """Kingma & Ba, ICLR 2015: moving averages of the gradient and of its square, corrected for their start at zero.
-
-        m <- b1 m + (1 - b1) g;   v <- b2 v + (1 - b2) g^2
-        p <- p - lr * m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps)
-
-    With `amsgrad` (Reddi et al., ICLR 2018) the largest v so far takes v's place. `weight_decay` is added to the
-    gradient; `AdamW` takes it off the weights instead.
-    """
-
-    decoupled = False
-
-    def __init__(
-        self,
-        params: Any,
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0,
-        amsgrad: bool = False,
-        *,
-        maximize: bool = False,
-    ) -> None:
-        defaults = {
-            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad,
-            "maximize": maximize,
-        }  # fmt: skip
-        super().__init__(params, defaults)
-
-    def _check_settings(self, group: Settings) -> None:
-        self._at_least_zero(group, "lr", "eps", "weight_decay")
-        betas = group["betas"]
-        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
-            raise ValueError(f"{self._name()}: betas must be two numbers, at least 0 and below 1, got {betas}")
-
-    def _update(self, p: Array, g: Array, state: State, group: Settings) -> None:
-        if not state:
-            state.update(step=0, exp_avg=zeros_of(p), exp_avg_sq=zeros_of(p))
-            if group["amsgrad"]:
-                state["max_exp_avg_sq"] = zeros_of(p)
-        state["step"] += 1
-        beta1, beta2 = group["betas"]
-        kernels.of(p).adam_update(
-            p, g, state["exp_avg"]._array, state["exp_avg_sq"]._array, _array(state, "max_exp_avg_sq"),
-            lr=group["lr"], beta1=beta1, beta2=beta2, eps=group["eps"], weight_decay=group["weight_decay"],
-            decoupled=self.decoupled, step=state["step"], maximize=group["maximize"],
-        )  # fmt: skip
-
-
-class AdamW(Adam):
-    """Adam with decoupled weight decay: p <- (1 - lr * weight_decay) p before each step (Loshchilov & Hutter 2019)."""
-
-    decoupled = True
-
-    def __init__(
-        self,
-        params: Any,
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 1e-2,
-        amsgrad: bool = False,
-        *,
-        maximize: bool = False,
-    ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
-
-
-def _array(state: State, name: str) -> Array | None:
-    """A state tensor that only some settings have."""
-    return state[name]._array if name in state else None

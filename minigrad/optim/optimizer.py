@@ -25,12 +25,16 @@ class Optimizer:
     """The base of all optimizers.
 
     Args:
-        params: the tensors to optimize, or dictionaries `{"params": [...], "lr": ...}`, one for each group.
+        params: the tensors to optimize, or pairs (name, tensor) as `module.named_parameters()` gives them, or
+            dictionaries `{"params": [...], "lr": ...}`, one for each group. Names are kept in the group's
+            "param_names", for the reader of a state dict.
         defaults: the settings of a group that does not name its own.
 
     Raises TypeError for things that are no tensors, ValueError for none at all, for tensors that are not leaves, that
-    come twice, and for settings out of range.
+    come twice, for some that have names beside some that have none, and for settings out of range.
     """
+
+    _numbers: dict[str, type] = {"step": int}  # what of a parameter's state is a number; PyTorch keeps it in a tensor
 
     def __init__(self, params: Any, defaults: Settings) -> None:
         self.defaults = defaults
@@ -62,6 +66,7 @@ class Optimizer:
             raise TypeError(f"{self._name()}: a parameter group is a dictionary with 'params', got {param_group!r:.60}")
         params = param_group["params"]
         params = [params] if isinstance(params, Tensor) else self._listed(params)
+        params, names = self._without_names(params)
         known = {id(one) for group in self.param_groups for one in group["params"]}
         for position, one in enumerate(params):
             self._check_parameter(one, position)
@@ -71,9 +76,22 @@ class Optimizer:
                     f"leave it out of one of them"
                 )
             known.add(id(one))
-        group = {**self.defaults, **param_group, "params": params}
+        group = {**self.defaults, **param_group, "params": params, **names}
+        if any(("param_names" in group) != ("param_names" in other) for other in self.param_groups):
+            raise ValueError(f"{self._name()}: one group has names and another has none: name all parameters or none")
         self._check_settings(group)
         self.param_groups.append(group)
+
+    def _without_names(self, params: list[Any]) -> tuple[list[Any], Settings]:
+        """The tensors alone, and a group's entry for their names if they have any."""
+        pairs = [one for one in params if isinstance(one, tuple) and len(one) == 2 and isinstance(one[0], str)]
+        if not pairs:
+            return params, {}
+        if len(pairs) < len(params):
+            raise ValueError(
+                f"{self._name()}: {len(pairs)} of {len(params)} parameters have a name: name all of them or none"
+            )
+        return [one for _, one in pairs], {"param_names": [name for name, _ in pairs]}
 
     def _check_parameter(self, one: Any, position: int) -> None:
         if not isinstance(one, Tensor):
@@ -122,7 +140,7 @@ class Optimizer:
         """Move one parameter whose gradient is sparse, in place."""
         raise RuntimeError(
             f"{self._name()} does not support sparse gradients, and a table of shape {rows.shape} has one: "
-            f"use Embedding(sparse=False), or SGD or Adagrad for it"
+            f"use Embedding(sparse=False), or SGD, Adagrad or SparseAdam for it"
         )
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -167,12 +185,14 @@ class Optimizer:
             state[one] = {name: self._loaded(name, value, one) for name, value in values.items()}
         self.state = state
         self.param_groups = [
-            {**new, "params": old["params"]} for new, old in zip(saved, self.param_groups, strict=True)
+            {**old, **new, "params": old["params"]} for new, old in zip(saved, self.param_groups, strict=True)
         ]
 
     def _loaded(self, name: str, value: Any, parameter: Tensor) -> Any:
-        if name == "step":
-            return int(value)  # PyTorch keeps this number in a tensor
+        if name in self._numbers:
+            return self._numbers[name](value)
+        if isinstance(value, list):
+            return [self._loaded(name, one, parameter) for one in value]
         if not isinstance(value, Tensor):
             return value
         return value.detach().to(device=parameter.device, dtype=parameter.dtype, copy=True)
@@ -188,3 +208,8 @@ class Optimizer:
 def zeros_of(p: Array) -> Tensor:
     """A state tensor of a parameter's size."""
     return wrap(namespace(p).zeros(p.shape, dtype=p.dtype))
+
+
+def array_of(state: State, name: str) -> Array | None:
+    """A state tensor that only some settings have."""
+    return state[name]._array if name in state else None

@@ -195,11 +195,16 @@ drawn = {"dtype": st.sampled_from([np.float32, np.float64]), "seed": st.integers
 def test_recurrent(cuda, kind, sizes, reverse, bias, relu, dtype, seed, data):
     T, B, features, H = sizes
     K, states, rng = {"lstm": 4, "gru": 3, "rnn": 1}[kind], 1 + (kind == "lstm"), np.random.default_rng(seed)
-    shapes = [(T, B, features), *[(B, H)] * states, (K * H, features), (K * H, H), (K * H,), (K * H,)]
+    batch_sizes = None  # or how many sequences each step of a packed input has
+    if T * B and data.draw(st.booleans()):
+        batch_sizes = [B, *sorted([data.draw(st.integers(1, B)) for _ in range(T - 1)], reverse=True)]
+    steps = (T, B) if batch_sizes is None else (sum(batch_sizes),)
+    shapes = [(*steps, features), *[(B, H)] * states, (K * H, features), (K * H, H), (K * H,), (K * H,)]
     arrays = [frozen(rng.normal(size=shape).astype(dtype)) for shape in shapes]
     if not bias:
         arrays[-2:] = None, None
-    options = {"reverse": reverse} | ({"nonlinearity": "relu" if relu else "tanh"} if kind == "rnn" else {})
+    options = {"reverse": reverse, "batch_sizes": batch_sizes}
+    options |= {"nonlinearity": "relu" if relu else "tanh"} if kind == "rnn" else {}
     wanted, expected_residuals = getattr(reference, f"{kind}_forward")(*arrays, keep=True, **options)
     found, residuals = getattr(cuda, f"{kind}_forward")(*arrays, keep=True, **options)
     assert_same(found, wanted)

@@ -26,11 +26,12 @@ def frozen(array):
     return array
 
 
-def draw_arguments(kind, sizes, bias, seed, dtype=np.float64):
+def draw_arguments(kind, sizes, bias, seed, dtype=np.float64, batch_sizes=None):
     """The array arguments of a forward, read-only, in order."""
     T, B, features, H = sizes
     K, rng = KINDS[kind], np.random.default_rng(seed)
-    shapes = [(T, B, features), *[(B, H)] * STATES[kind], (K * H, features), (K * H, H)]
+    steps = (T, B) if batch_sizes is None else (sum(batch_sizes),)
+    shapes = [(*steps, features), *[(B, H)] * STATES[kind], (K * H, features), (K * H, H)]
     arrays = [frozen(rng.normal(size=shape).astype(dtype)) for shape in shapes]
     return arrays + [frozen(rng.normal(size=K * H).astype(dtype)) if bias else None for _ in range(2)]
 
@@ -88,6 +89,15 @@ def one_number_at_a_time(kind, arguments, reverse, nonlinearity="tanh"):
         if kind == "lstm":
             last[1][b] = c
     return [output, *last]
+
+
+def draw_batch_sizes(data, sizes):
+    """None, or how many of the B sequences each of the T steps has."""
+    T, B = sizes[:2]
+    if not T * B or data.draw(st.booleans(), label="padded"):
+        return None
+    later = data.draw(st.lists(st.integers(1, B), min_size=T - 1, max_size=T - 1), label="batch sizes")
+    return [B, *sorted(later, reverse=True)]
 
 
 sizes = st.tuples(st.integers(0, 5), st.integers(0, 4), st.integers(1, 4), st.integers(1, 5))
@@ -178,10 +188,11 @@ def assert_same(found, wanted, dtype):
 )
 def test_cpu_equals_reference(kind, sizes, reverse, bias, seed, nonlinearity, dtype, threads, data):
     pool.set_num_threads(threads)
-    arguments = draw_arguments(kind, sizes, bias, seed, dtype)
+    batch_sizes = draw_batch_sizes(data, sizes)
+    arguments = draw_arguments(kind, sizes, bias, seed, dtype, batch_sizes)
     # Large weights would make float32 paths drift apart; the scale is that of an initialised network.
     arguments = [a if a is None or k <= STATES[kind] else frozen(a / sizes[3] ** 0.5) for k, a in enumerate(arguments)]
-    kwargs = settings_of(kind, reverse, nonlinearity if dtype is np.float64 else "tanh")
+    kwargs = settings_of(kind, reverse, nonlinearity if dtype is np.float64 else "tanh") | {"batch_sizes": batch_sizes}
     results, residuals = forward(cpu, kind, arguments, **kwargs)
     wanted, reference_residuals = forward(reference, kind, arguments, **kwargs)
     for found, want in zip(results, wanted, strict=True):
@@ -223,10 +234,12 @@ def test_every_subset_of_needs_and_of_used_results(kind, module):
                     np.testing.assert_allclose(found, want, rtol=1e-13, atol=1e-15)
 
 
-@given(sizes=sizes, **common)
-@example(kind="gru", sizes=(0, 2, 1, 2), reverse=False, bias=True, seed=0, nonlinearity="tanh")
-def test_keep_false_gives_the_same_results_and_no_residuals(kind, sizes, reverse, bias, seed, nonlinearity):
-    arguments, kwargs = draw_arguments(kind, sizes, bias, seed), settings_of(kind, reverse, nonlinearity)
+@given(sizes=sizes, data=st.data(), **common)
+@example(kind="gru", sizes=(0, 2, 1, 2), reverse=False, bias=True, seed=0, nonlinearity="tanh", data=None)
+def test_keep_false_gives_the_same_results_and_no_residuals(kind, sizes, reverse, bias, seed, nonlinearity, data):
+    batch_sizes = draw_batch_sizes(data, sizes)
+    arguments = draw_arguments(kind, sizes, bias, seed, batch_sizes=batch_sizes)
+    kwargs = settings_of(kind, reverse, nonlinearity) | {"batch_sizes": batch_sizes}
     for module in (cpu, reference):
         kept, residuals = forward(module, kind, arguments, **kwargs)
         results, nothing = forward(module, kind, arguments, keep=False, **kwargs)

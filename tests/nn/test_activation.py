@@ -27,9 +27,18 @@ def logistic(x: Array) -> Array:
 
 erf = np.vectorize(math.erf, otypes=[np.float64])
 
+
+def arctan(nn: Any) -> Any:
+    """`nn.Arctan`, which PyTorch has as a function only."""
+    if hasattr(nn, "Arctan"):
+        return nn.Arctan()
+    return type("Arctan", (nn.Module,), {"forward": lambda self, x: x.atan()})()
+
+
 # The module, its formula in float64, and where it has kinks.
 CASES: dict[str, tuple[Callable[[Any], Any], Callable[[Array], Array], tuple[float, ...]]] = {
     "Tanh": (lambda nn: nn.Tanh(), np.tanh, ()),
+    "Arctan": (arctan, np.arctan, ()),
     "Sigmoid": (lambda nn: nn.Sigmoid(), logistic, ()),
     "LogSigmoid": (lambda nn: nn.LogSigmoid(), lambda x: -np.logaddexp(0, -x), ()),
     "ReLU": (lambda nn: nn.ReLU(), lambda x: np.maximum(x, 0), (0,)),

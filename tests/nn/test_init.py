@@ -65,6 +65,93 @@ def test_constants() -> None:
     np.testing.assert_array_equal(array(init.eye_(tensor)), np.eye(2, 3))
 
 
+# ---- the truncated normal distribution ------------------------------------------------------------------------------
+
+INTERVALS = [(-2, 2), (0.5, 1), (-6, -4.5), (3, math.inf), (-math.inf, 1), (-math.inf, math.inf), (40, 41)]
+
+
+def normal_moments(low: float, high: float) -> tuple[float, float]:
+    """Mean and deviation of the standard normal distribution between two bounds, by sums over a fine grid."""
+    x = np.linspace(max(low, -9), min(high, max(low, 0) + 9), 200_001)
+    weight = np.exp(-(x**2 - np.min(x**2)) / 2)
+    mean = (weight * x).sum() / weight.sum()
+    return mean, math.sqrt((weight * (x - mean) ** 2).sum() / weight.sum())
+
+
+@pytest.mark.parametrize("interval", INTERVALS)
+@pytest.mark.parametrize(("mean", "std"), [(0.0, 1.0), (3.0, 0.02)])
+def test_truncated_normal_stays_inside_and_has_its_moments(
+    interval: tuple[float, float], mean: float, std: float
+) -> None:
+    minigrad.manual_seed(1)
+    low, high = (mean + std * bound for bound in interval)
+    values = array(init.trunc_normal_(minigrad.zeros(50, 80), mean, std, low, high)).astype(np.float64)
+    assert np.float32(low) <= values.min()
+    assert values.max() <= np.float32(high)
+    standard = (values - mean) / std
+    centre, spread = normal_moments(*interval)
+    assert standard.mean() == pytest.approx(centre, abs=5 * spread / math.sqrt(values.size) + 1e-4)
+    assert standard.std() == pytest.approx(spread, rel=0.08)
+
+
+def test_truncated_normal_refuses_what_is_no_interval() -> None:
+    for settings in ({"a": 1, "b": 1}, {"a": 2, "b": 1}, {"std": 0}, {"std": -1}):
+        with pytest.raises(ValueError, match="needs a < b and std above 0"):
+            init.trunc_normal_(minigrad.zeros(2), **settings)  # type: ignore[arg-type]
+    assert init.trunc_normal_(minigrad.zeros(0, 3)).shape == (0, 3)
+
+
+# ---- the bias that knows the frequencies ----------------------------------------------------------------------------
+
+positive_counts = st.lists(st.integers(0, 50), min_size=2, max_size=8)
+
+
+@given(counts=positive_counts)
+def test_log_prior_is_the_smoothed_frequency(counts: list[int]) -> None:
+    total = sum(counts) + len(counts)
+    expected = [math.log((count + 1) / total) for count in counts]
+    for given_as in (counts, np.array(counts), minigrad.tensor(counts)):
+        bias = minigrad.zeros(len(counts), dtype=minigrad.float64)
+        assert init.log_prior_(bias, given_as) is bias
+        np.testing.assert_allclose(array(bias), expected)
+        assert np.exp(array(bias)).sum() == pytest.approx(1)
+
+
+@given(counts=positive_counts, seed=st.integers(0, 99))
+def test_log_prior_is_the_optimum_of_a_layer_without_weights(counts: list[int], seed: int) -> None:
+    """With each class seen once more than counted, the loss is the entropy of the frequencies, and its slope is 0."""
+    layer = nn.Linear(3, len(counts), dtype=minigrad.float64)
+    init.zeros_(layer.weight)
+    init.log_prior_(layer.bias, counts)
+    classes = np.repeat(np.arange(len(counts)), np.array(counts) + 1)
+    features = minigrad.tensor(np.random.default_rng(seed).normal(size=(len(classes), 3)))
+    loss = nn.CrossEntropyLoss()(layer(features), minigrad.tensor(classes))
+    loss.backward()
+    p = (np.array(counts) + 1) / len(classes)
+    assert loss.item() == pytest.approx(-(p * np.log(p)).sum())
+    np.testing.assert_allclose(array(layer.bias.grad), 0, atol=1e-12)
+
+
+def test_log_prior_refuses_what_are_no_counts() -> None:
+    for counts in ([1, 2], [[1, 2, 3]], 3):
+        with pytest.raises(ValueError, match=r"the bias has shape \(3,\), the counts have"):
+            init.log_prior_(minigrad.zeros(3), counts)
+    for counts in ([1, -2, 3], [1.0, math.nan, 2.0]):
+        with pytest.raises(ValueError, match="a count is at least 0"):
+            init.log_prior_(minigrad.zeros(3), counts)
+
+
+def test_the_identity_fits_into_a_slice_of_recurrent_weights() -> None:
+    layer = nn.GRU(2, 3)
+    before = array(layer.weight_hh_l0)
+    init.eye_(layer.weight_hh_l0[6:])
+    np.testing.assert_array_equal(array(layer.weight_hh_l0), np.concatenate([before[:6], np.eye(3)]))
+    assert layer.weight_hh_l0.is_leaf
+
+
+# ---- orthogonal -----------------------------------------------------------------------------------------------------
+
+
 @given(rows=st.integers(1, 6), columns=st.integers(1, 6), gain=st.sampled_from([1.0, 2.5]))
 def test_orthogonal(rows: int, columns: int, gain: float) -> None:
     tensor = minigrad.zeros(rows, columns, dtype=minigrad.float64)
@@ -97,7 +184,14 @@ def test_a_seed_decides() -> None:
 def test_a_generator_may_be_given() -> None:
     before = minigrad.default_generator.get_state()
     one, two = minigrad.Generator(3), minigrad.Generator(3)
-    for fill in (init.uniform_, init.normal_, init.xavier_uniform_, init.kaiming_normal_, init.orthogonal_):
+    for fill in (
+        init.uniform_,
+        init.normal_,
+        init.xavier_uniform_,
+        init.kaiming_normal_,
+        init.orthogonal_,
+        init.trunc_normal_,
+    ):
         first, second = minigrad.zeros(3, 4), minigrad.zeros(3, 4)
         fill(first, generator=one)  # type: ignore[operator]
         fill(second, generator=two)  # type: ignore[operator]
@@ -116,7 +210,17 @@ def test_a_write_is_counted_and_not_recorded() -> None:
 
 @pytest.mark.parametrize(
     "fill",
-    [init.uniform_, init.normal_, init.ones_, init.eye_, init.orthogonal_, init.xavier_normal_, init.kaiming_uniform_],
+    [
+        init.uniform_,
+        init.normal_,
+        init.ones_,
+        init.eye_,
+        init.orthogonal_,
+        init.xavier_normal_,
+        init.kaiming_uniform_,
+        init.trunc_normal_,
+        lambda bias: init.log_prior_(bias[0], [3, 0, 1, 7]),
+    ],
 )
 def test_on_the_standin_device(fill: Fill) -> None:
     standin.install()

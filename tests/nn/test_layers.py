@@ -1,4 +1,4 @@
-"""Linear, Embedding, LayerNorm, Dropout, Identity, Flatten."""
+"""Linear, Bilinear, Embedding, LayerNorm, RMSNorm, Dropout, Identity, Flatten."""
 
 from __future__ import annotations
 
@@ -57,6 +57,35 @@ def test_linear_starts_inside_its_bound_and_runs_on_the_standin_device() -> None
 def test_linear_refuses_what_does_not_fit() -> None:
     with pytest.raises(RuntimeError, match=r"\(2, 4\).*\(5, 3\)"):
         nn.Linear(3, 5)(minigrad.ones(2, 4))
+
+
+@pytest.mark.oracle
+@given(leading=st.lists(st.integers(1, 3), max_size=2), sizes=st.tuples(*[st.integers(1, 3)] * 3), bias=st.booleans())
+def test_bilinear_is_pytorchs(leading: list[int], sizes: tuple[int, int, int], bias: bool) -> None:
+    rng = np.random.default_rng(0)
+    pair = [rng.normal(size=(*leading, size)) for size in sizes[:2]]
+    ours, theirs = (library.Bilinear(*sizes, bias).double() for library in (nn, torch().nn))
+    assert repr(ours) == repr(theirs)
+    agree(ours, theirs, *pair, tolerance=1e-10)
+
+
+def test_bilinear_starts_inside_its_bound_and_runs_on_the_standin_device() -> None:
+    minigrad.manual_seed(0)
+    layer = nn.Bilinear(100, 3, 20)
+    for parameter in layer.parameters():
+        assert 0.08 < np.abs(array(parameter)).max() <= 0.1
+    runs_on_standin(layer, np.ones((2, 100), np.float32), np.ones((2, 3), np.float32))
+
+
+def test_bilinear_refuses_what_does_not_fit() -> None:
+    layer = nn.Bilinear(2, 3, 4)
+    for shapes in (((5, 3), (5, 3)), ((5, 2), (4, 3)), ((5, 2), (5, 2)), ((), ())):
+        with pytest.raises(RuntimeError, match=r"must be \(\.\.\., I\), \(\.\.\., J\) and \(O, I, J\)"):
+            layer(*[minigrad.ones(shape) for shape in shapes])
+    with pytest.raises(RuntimeError, match=r"bias has shape \(3,\), it must be \(4,\)"):
+        F.bilinear(minigrad.ones(2), minigrad.ones(3), layer.weight, minigrad.ones(3))
+    with pytest.raises(ValueError, match="in1_features must be above 0"):
+        nn.Bilinear(0, 3, 4)
 
 
 def test_identity_and_flatten() -> None:
@@ -157,6 +186,52 @@ def test_layer_norm_has_mean_0_and_variance_1_and_runs_on_the_standin_device() -
     np.testing.assert_allclose(normal.mean(axis=1), 0, atol=1e-12)
     np.testing.assert_allclose(normal.std(axis=1), 1, atol=1e-5)
     runs_on_standin(nn.LayerNorm((2, 3)), x[:, :6].reshape(4, 2, 3).astype(np.float32))
+
+
+# ---- RMSNorm --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.oracle
+@given(
+    shape=hnp.array_shapes(min_dims=1, max_dims=4, max_side=4), dims=st.integers(1, 2), affine=st.booleans(),
+    eps=st.sampled_from([None, 0.1]), dtype=st.sampled_from([np.float32, np.float64]),
+)  # fmt: skip
+def test_rms_norm_is_pytorchs(shape: tuple[int, ...], dims: int, affine: bool, eps: float | None, dtype: Any) -> None:
+    sizes = shape[-min(dims, len(shape)) :]
+    tensor_dtype = [getattr(library, np.dtype(dtype).name) for library in (minigrad, torch())]
+    ours, theirs = (
+        library.RMSNorm(sizes, eps, affine, dtype=kind)
+        for library, kind in zip((nn, torch().nn), tensor_dtype, strict=True)
+    )
+    for parameter in ours.parameters():
+        nn.init.normal_(parameter)
+    assert repr(ours) == repr(theirs)
+    x = np.random.default_rng(0).normal(size=shape).astype(dtype)
+    agree(ours, theirs, x, tolerance=1e-9 if dtype is np.float64 else 2e-6)
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rms_norm_near_0_is_pytorchs(dtype: str) -> None:
+    x = np.array([[1e-4, -2e-4, 3e-5], [1e-8, 2e-8, 0], [0, 0, 0]], dtype)
+    found, expected = F.rms_norm(minigrad.tensor(x), (3,)), torch().nn.functional.rms_norm(torch().tensor(x), (3,))
+    close(found, expected, 1e-6)
+
+
+def test_rms_norm_has_mean_square_1_and_runs_on_the_standin_device() -> None:
+    x = np.random.default_rng(0).normal(3, 5, size=(4, 6))
+    normal = array(nn.RMSNorm(6).double()(minigrad.tensor(x)))
+    np.testing.assert_allclose((normal**2).mean(axis=1), 1)
+    runs_on_standin(nn.RMSNorm((2, 3)), x.reshape(4, 2, 3).astype(np.float32))
+
+
+@pytest.mark.parametrize("normalise", [F.layer_norm, F.rms_norm])
+def test_a_norm_refuses_what_does_not_fit(normalise: Any) -> None:
+    name = normalise.__name__
+    with pytest.raises(RuntimeError, match=rf"{name}: input \(2, 3\) must end in normalized_shape \(2,\)"):
+        normalise(minigrad.ones(2, 3), 2)
+    with pytest.raises(RuntimeError, match=rf"{name}: weight is float64 of shape \(3,\).* it must be float32"):
+        normalise(minigrad.ones(2, 3), 3, minigrad.ones(3).double())
 
 
 # ---- Dropout --------------------------------------------------------------------------------------------------------

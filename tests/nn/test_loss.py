@@ -162,9 +162,14 @@ def test_shapes_that_differ_are_refused(loss: nn.Module) -> None:
 
 
 def test_bad_settings_are_refused() -> None:
-    for make in (nn.MSELoss, nn.CrossEntropyLoss, nn.KLDivLoss):
-        with pytest.raises(ValueError, match="reduction is 'mean', 'sum' or 'none', not 'average'"):
-            make(reduction="average")
+    for make in (nn.MSELoss, nn.CrossEntropyLoss, nn.MultiMarginLoss):
+        for unknown in ("average", "batchmean"):
+            with pytest.raises(ValueError, match=f"reduction is 'mean', 'sum' or 'none', not '{unknown}'"):
+                make(reduction=unknown)
+    with pytest.raises(ValueError, match="KLDivLoss: reduction is 'mean', 'sum', 'none' or 'batchmean', not 'average'"):
+        nn.KLDivLoss(reduction="average")
+    with pytest.raises(ValueError, match=r"kl_div: .* or 'batchmean', not 'average'"):
+        F.kl_div(minigrad.ones(1), minigrad.ones(1), reduction="average")
     with pytest.raises(ValueError, match="not 'average'"):
         F.mse_loss(minigrad.ones(1), minigrad.ones(1), reduction="average")
     with pytest.raises(RuntimeError, match="beta must be at least 0"):
@@ -244,6 +249,50 @@ def test_linear_cross_entropy_is_pytorchs(problem: dict[str, Any], bias: bool) -
         results.append([loss, x.grad, *(parameter.grad for parameter in module.parameters())])
     for found, expected in zip(*results, strict=True):
         close(found, expected, 1e-10)
+
+
+@pytest.mark.oracle
+@given(problem=class_problems(), ignored=st.sampled_from([-100, 1]), weighted=st.booleans())
+def test_where_all_rows_are_ignored_losses_are_pytorchs(problem: dict[str, Any], ignored: int, weighted: bool) -> None:
+    """The mean of no rows is nan, and so is its gradient; a sum is 0."""
+    N, C = problem["logits"].shape
+    settings = {"ignore_index": ignored, "reduction": problem["reduction"]}
+    results = []
+    for library, functional in ((minigrad, F), (torch(), torch().nn.functional)):
+        x = tensor_in(library, problem["logits"], True)
+        y = tensor_in(library, np.full(N, ignored))
+        w = tensor_in(library, np.linspace(0.5, 1, C)) if weighted else None
+        losses = [
+            functional.cross_entropy(x, y, w, label_smoothing=problem["label_smoothing"], **settings),
+            functional.nll_loss(x, y, weight=w, **settings),
+            functional.linear_cross_entropy(x, x, y, **settings),
+        ]
+        sum(loss.sum() for loss in losses).backward()
+        results.append([*losses, x.grad])
+    for found, expected in zip(*results, strict=True):
+        close(found, expected, 1e-12)
+
+
+@pytest.mark.parametrize("function", ["cross_entropy", "linear_cross_entropy"])
+def test_no_class_is_ignored_among_probabilities(function: str) -> None:
+    x, p = minigrad.ones(2, 2), minigrad.ones(2, 2) / 2
+    inputs = (x, p) if function == "cross_entropy" else (x, x, p)
+    with pytest.raises(RuntimeError, match=f"{function}: ignore_index is 1, but target holds probabilities"):
+        getattr(F, function)(*inputs, ignore_index=1)
+    assert getattr(F, function)(*inputs, ignore_index=-1).item() == pytest.approx(np.log(2))
+
+
+@given(leading=st.lists(st.integers(1, 3), max_size=3), reduction=reductions, smoothing=st.sampled_from([0.0, 0.2]))
+def test_linear_cross_entropy_takes_probabilities_for_every_row(
+    leading: list[int], reduction: str, smoothing: float
+) -> None:
+    rng = np.random.default_rng(0)
+    x, table = minigrad.tensor(rng.normal(size=(*leading, 3))), minigrad.tensor(rng.normal(size=(4, 3)))
+    p, weight = minigrad.tensor(rng.dirichlet(np.ones(4), leading)), minigrad.tensor(rng.uniform(size=4))
+    settings = {"weight": weight, "reduction": reduction, "label_smoothing": smoothing}
+    found = F.linear_cross_entropy(x, table, p, **settings)
+    rows = F.cross_entropy((x @ table.T).reshape(-1, 4), p.reshape(-1, 4), **settings)
+    close(found, array(rows).reshape(leading if reduction == "none" else ()), 1e-12)
 
 
 def test_a_class_weight_is_a_buffer() -> None:

@@ -14,7 +14,15 @@ from hypothesis import given
 import minigrad
 from minigrad import nn
 from minigrad.core.rows import Rows
-from minigrad.nn.utils import clip_grad_norm_, clip_grad_value_, parameters_to_vector, vector_to_parameters
+from minigrad.nn.utils import (
+    clip_grad_norm_,
+    clip_grad_value_,
+    clip_grads_with_norm_,
+    get_total_norm,
+    parameters_to_vector,
+    penalty,
+    vector_to_parameters,
+)
 from minigrad.testing import standin
 from nn.oracle import array, close, torch
 
@@ -56,6 +64,54 @@ def test_clipping_is_pytorchs(values: list[np.ndarray], max_norm: float, p: floa
         results.append([norm, *(leaf.grad for leaf in leaves[:-1])])
     for found, expected in zip(*results, strict=True):
         close(found, expected, 1e-9)
+
+
+@pytest.mark.oracle
+@given(values=gradients, max_norm=st.floats(0.1, 100), p=st.sampled_from([2.0, 1.0, 0.5, math.inf]))
+def test_measuring_and_clipping_apart_are_pytorchs(values: list[np.ndarray], max_norm: float, p: float) -> None:
+    results = []
+    for library, utils in ((minigrad, nn.utils), (torch(), torch().nn.utils)):
+        leaves = parameters_of(library, values)
+        norm = utils.get_total_norm([leaf.grad for leaf in leaves[:-1]], p)
+        assert utils.clip_grads_with_norm_(leaves, max_norm, norm) is None
+        results.append([norm, *(leaf.grad for leaf in leaves[:-1])])
+    for found, expected in zip(*results, strict=True):
+        close(found, expected, 1e-9)
+
+
+@given(values=gradients, p=st.sampled_from([2.0, 1.0, math.inf]), bound=st.sampled_from([math.inf, 1e6]))
+def test_a_norm_below_the_bound_writes_nothing(values: list[np.ndarray], p: float, bound: float) -> None:
+    """Not even ones: the factor is 1, the arrays may be read-only, and the counts of writes stay."""
+    leaves = parameters_of(minigrad, values)
+    for leaf in leaves[:-1]:
+        leaf.grad._array.flags.writeable = False
+    norm = clip_grad_norm_(leaves, bound, p)
+    close(norm, get_total_norm((leaf.grad for leaf in leaves[:-1]), p), 0)
+
+
+@pytest.mark.parametrize("bad", [math.inf, math.nan])
+@pytest.mark.parametrize("max_norm", [1.0, math.inf])
+def test_gradients_that_are_not_finite_are_treated_as_documented(bad: float, max_norm: float) -> None:
+    leaf = minigrad.zeros(2, requires_grad=True)
+    leaf.grad = minigrad.tensor([1.0, bad])
+    clip_grad_norm_(leaf, max_norm)
+    scaled = [0.0, math.nan] if math.isinf(bad) else [math.nan, math.nan]
+    close(leaf.grad, np.array([1.0, bad] if math.isinf(max_norm) else scaled, np.float32))
+
+
+def test_measuring_changes_nothing_and_takes_sparse_gradients() -> None:
+    assert get_total_norm([]).item() == 0
+    assert get_total_norm(minigrad.zeros(0), math.inf).item() == 0
+    table = nn.Embedding(5, 2, sparse=True)
+    table(minigrad.tensor([1, 1, 3])).sum().backward()
+    gradient = table.weight.grad
+    assert get_total_norm([gradient, minigrad.tensor([2.0])]).item() == pytest.approx(math.sqrt(4 + 4 + 1 + 1 + 4))
+    assert table.weight.grad is gradient
+    assert len(gradient.indices()) == 3
+    with pytest.raises(ValueError, match="norm_type 0 would count elements"):
+        get_total_norm(minigrad.ones(2), 0)
+    with pytest.raises(RuntimeError, match="norm of the gradients is nan"):
+        get_total_norm(minigrad.tensor([math.nan]), error_if_nonfinite=True)
 
 
 def test_clipping_one_tensor_and_none() -> None:
@@ -109,6 +165,7 @@ def test_clipping_on_the_standin_device_waits_for_nothing(p: float) -> None:
             leaf.grad = minigrad.tensor(one, device=device)
         with standin.no_synchronisation():
             norm = clip_grad_norm_(leaves, 1.0, p)
+            clip_grads_with_norm_(leaves, 0.5, get_total_norm([leaf.grad for leaf in leaves], p))
             clip_grad_value_(leaves, 0.2)
         assert norm.device.type == device
         results.append([norm, *(leaf.grad for leaf in leaves)])
@@ -140,3 +197,69 @@ def test_parameters_as_a_vector() -> None:
     assert all(parameter.is_leaf and parameter.requires_grad for parameter in net.parameters())
     with pytest.raises(RuntimeError, match=r"have 13 elements, and the vector's shape is \(5,\)"):
         vector_to_parameters(minigrad.zeros(5), net.parameters())
+
+
+# ---- penalty --------------------------------------------------------------------------------------------------------
+
+factors = st.sampled_from([0.0, 0.1, 2.0])
+CHOSEN: list[tuple[Any, list[str]]] = [
+    ("*", ["0.weight", "0.bias", "1.weight", "1.bias"]),
+    ("*.weight", ["0.weight", "1.weight"]),
+    ("0.*", ["0.weight", "0.bias"]),
+    (["0.bias", "1.*"], ["0.bias", "1.weight", "1.bias"]),
+    (["*.bias", "?.b*"], ["0.bias", "1.bias"]),
+]
+
+
+@pytest.mark.parametrize(("names", "chosen"), CHOSEN)
+@given(l1=factors, l2=factors, seed=st.integers(0, 99))
+def test_a_penalty_is_its_formula_and_so_is_its_gradient(
+    names: Any, chosen: list[str], l1: float, l2: float, seed: int
+) -> None:
+    minigrad.manual_seed(seed)
+    net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1)).double()
+    with minigrad.no_grad():
+        net[0].weight[0, 0] = 0.0
+    weights = {name: array(parameter) for name, parameter in net.named_parameters()}
+    total = penalty(net, l1=l1, l2=l2, names=names)
+    assert (total.shape, total.dtype) == ((), minigrad.float64)
+    expected = sum(l1 * np.abs(weights[name]).sum() + l2 * (weights[name] ** 2).sum() for name in chosen)
+    assert total.item() == pytest.approx(expected, rel=1e-12, abs=1e-15)
+    total.backward()
+    for name, parameter in net.named_parameters():
+        if name in chosen:
+            close(parameter.grad, l1 * np.sign(weights[name]) + 2 * l2 * weights[name], 1e-12)
+        else:
+            assert parameter.grad is None
+
+
+def test_weight_decay_takes_the_steps_of_the_l2_penalty() -> None:
+    paths = []
+    for decay, l2 in ((0.2, 0.0), (0.0, 0.1)):
+        minigrad.manual_seed(0)
+        net = nn.Linear(3, 2).double()
+        optimizer = minigrad.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=decay)
+        for _ in range(5):
+            optimizer.zero_grad()
+            (
+                net(minigrad.ones(1, 3, dtype=minigrad.float64)).sin().sum() + penalty(net.named_parameters(), l2=l2)
+            ).backward()
+            optimizer.step()
+        paths.append(parameters_to_vector(net.parameters()))
+    close(paths[0], paths[1], 1e-12)
+
+
+def test_a_penalty_of_nothing_is_explained() -> None:
+    net = nn.Linear(2, 1)
+    with pytest.raises(ValueError, match=r"no parameter's name matches \['\*.weight'\], among \['weight', 'bias'\]"):
+        penalty(net, l2=0.1, names="*.weight")
+    with pytest.raises(ValueError, match="l1 and l2 must be at least 0, got -1 and 0"):
+        penalty(net, l1=-1)
+
+
+def test_a_penalty_on_the_standin_device() -> None:
+    standin.install()
+    weight = minigrad.tensor([1.0, -2.0], device="standin", requires_grad=True)
+    with standin.no_synchronisation():
+        penalty([("weight", weight)], l1=0.5, l2=0.25).backward()
+    close(weight.grad, np.array([1.0, -1.5], np.float32))

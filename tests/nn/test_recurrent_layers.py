@@ -259,7 +259,25 @@ def test_a_state_that_does_not_fit(kind: str) -> None:
         module(x.double())
 
 
+@pytest.mark.oracle
+@given(case=layers(), P=st.integers(1, 2))
+def test_a_projected_lstm_is_pytorchs(case: dict[str, Any], P: int) -> None:
+    case["H"] += P
+    case["settings"]["proj_size"] = P
+    ours, theirs, arrays = make(nn, "LSTM", case), make(torch().nn, "LSTM", case), inputs("LSTM", case)
+    arrays[1:2] = [h0[..., :P] for h0 in arrays[1:2]]
+    same_weights(ours, theirs)
+    assert repr(ours) == repr(theirs)
+    found, expected = everything(minigrad, "LSTM", ours, arrays), everything(torch(), "LSTM", theirs, arrays)
+    for one, other in zip(found, expected, strict=True):
+        close(one, other, 1e-9)
+
+
 def test_bad_settings_are_refused() -> None:
+    with pytest.raises(ValueError, match="RNN: only an LSTM has a projection"):
+        nn.RNN(2, 3, proj_size=1)
+    with pytest.raises(ValueError, match="LSTM: proj_size must be less than hidden_size=3, or 0 for none, got 3"):
+        nn.LSTM(2, 3, proj_size=3)
     with pytest.raises(ValueError, match="nonlinearity must be 'tanh' or 'relu'"):
         nn.RNN(2, 2, nonlinearity="sigmoid")
     with pytest.raises(ValueError, match="hidden_size must be a positive whole number, got 0"):

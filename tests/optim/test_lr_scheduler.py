@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import hypothesis.strategies as st
+import numpy as np
 import pytest
 from hypothesis import given
 from nn.oracle import torch
@@ -69,6 +70,200 @@ def test_schedules_are_pytorchs(step_size: int, gamma: float, epochs: int) -> No
         ours = run(make(lr_scheduler, optimizer_of(minigrad, optim)), epochs)
         theirs = run(make(torch().optim.lr_scheduler, optimizer_of(torch(), torch().optim)), epochs)
         assert ours == theirs
+
+
+def wave(start: float, end: float, share: float) -> float:
+    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
+
+
+factors = st.sampled_from([0.1, 0.25, 1.0])
+
+
+@given(
+    milestones=st.lists(st.integers(0, 12), max_size=4),
+    gamma=gammas,
+    start=factors,
+    end=st.sampled_from([0.0, 0.5, 1.0]),
+    total=st.integers(1, 6),
+    eta_min=st.sampled_from([0.0, 1e-3]),
+    epochs=st.integers(1, 20),
+)
+def test_the_newer_schedules_are_their_closed_forms(
+    milestones: list[int], gamma: float, start: float, end: float, total: int, eta_min: float, epochs: int
+) -> None:
+    def rates_at(base: float, e: int) -> list[float]:
+        return [
+            base * gamma ** sum(milestone <= e for milestone in milestones),
+            base * (start if e < total else 1),
+            base * (start + (end - start) * min(e, total) / total),
+            wave(base, eta_min, e / total),
+        ]
+
+    makers: list[Callable[[Any], Any]] = [
+        lambda optimizer: lr_scheduler.MultiStepLR(optimizer, milestones, gamma),
+        lambda optimizer: lr_scheduler.ConstantLR(optimizer, start, total),
+        lambda optimizer: lr_scheduler.LinearLR(optimizer, start, end, total),
+        lambda optimizer: lr_scheduler.CosineAnnealingLR(optimizer, total, eta_min),
+    ]
+    for place, make in enumerate(makers):
+        for epoch, (first, second) in enumerate(run(make(optimizer_of(minigrad, optim)), epochs)):
+            assert first == pytest.approx(rates_at(0.5, epoch)[place], rel=1e-9, abs=1e-15)
+            assert second == pytest.approx(rates_at(0.01, epoch)[place], rel=1e-9, abs=1e-15)
+
+
+@st.composite
+def schedules(draw: Any) -> tuple[str, dict[str, Any]]:
+    """A schedule's name and settings."""
+    total, gamma = draw(st.integers(1, 6)), draw(gammas)
+    return draw(
+        st.sampled_from(
+            [
+                ("StepLR", {"step_size": total, "gamma": gamma}),
+                ("MultiStepLR", {"milestones": draw(st.lists(st.integers(0, 9), max_size=3)), "gamma": gamma}),
+                ("ExponentialLR", {"gamma": gamma}),
+                ("ConstantLR", {"factor": draw(factors), "total_iters": total}),
+                ("LinearLR", {"start_factor": draw(factors), "end_factor": 0.5, "total_iters": total}),
+                ("CosineAnnealingLR", {"T_max": total, "eta_min": draw(st.sampled_from([0.0, 1e-3]))}),
+            ]
+        )
+    )
+
+
+def make_schedule(module: Any, optimizer: Any, drawn: tuple[str, dict[str, Any]]) -> Any:
+    return getattr(module, drawn[0])(optimizer, **drawn[1])
+
+
+@pytest.mark.oracle
+@given(drawn=st.lists(schedules(), min_size=1, max_size=3), epochs=st.integers(1, 20))
+def test_schedules_on_one_optimizer_are_pytorchs(drawn: list[tuple[str, dict[str, Any]]], epochs: int) -> None:
+    found = []
+    for library, optimizers in ((minigrad, optim), (torch(), torch().optim)):
+        optimizer = optimizer_of(library, optimizers)
+        schedulers = [make_schedule(optimizers.lr_scheduler, optimizer, one) for one in drawn]
+        path = []
+        for _ in range(epochs):
+            path.append(rates(optimizer))
+            optimizer.step()
+            for scheduler in schedulers:
+                scheduler.step()
+        found.append(path)
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-10, atol=1e-15)
+
+
+@st.composite
+def sequences(draw: Any) -> tuple[list[tuple[str, dict[str, Any]]], list[int]]:
+    drawn = draw(st.lists(schedules(), min_size=1, max_size=3))
+    starts = draw(st.lists(st.integers(1, 8), min_size=len(drawn) - 1, max_size=len(drawn) - 1, unique=True))
+    return drawn, sorted(starts)
+
+
+@pytest.mark.oracle
+@given(sequence=sequences(), epochs=st.integers(1, 16))
+def test_a_sequence_is_pytorchs(sequence: tuple[list[Any], list[int]], epochs: int) -> None:
+    drawn, milestones = sequence
+    found = []
+    for library, optimizers in ((minigrad, optim), (torch(), torch().optim)):
+        optimizer, module = optimizer_of(library, optimizers), optimizers.lr_scheduler
+        parts = [make_schedule(module, optimizer, one) for one in drawn]
+        found.append(run(module.SequentialLR(optimizer, parts, milestones), epochs))
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-10, atol=1e-15)
+
+
+def test_a_sequence_may_hold_a_sequence() -> None:
+    optimizer = optimizer_of(minigrad, optim)
+    inner = lr_scheduler.SequentialLR(
+        optimizer, [lr_scheduler.ConstantLR(optimizer, 0.5, 9), lr_scheduler.ExponentialLR(optimizer, 0.1)], [2]
+    )
+    outer = lr_scheduler.SequentialLR(optimizer, [lr_scheduler.LinearLR(optimizer, 0.2, 1, 2), inner], [3])
+    first = [pair[0] for pair in run(outer, 8)]
+    assert first == pytest.approx([0.1, 0.3, 0.5, 0.25, 0.25, 0.5, 0.05, 0.005])
+
+
+@st.composite
+def cycles(draw: Any) -> dict[str, Any]:
+    total = draw(st.integers(2, 15))
+    how_long = {"epochs": 2, "steps_per_epoch": total} if draw(st.booleans()) else {"total_steps": total}
+    return {
+        "max_lr": draw(st.sampled_from([1.0, [0.1, 2.0]])),
+        **how_long,
+        "pct_start": draw(st.sampled_from([0.3, 0.45, 0.0])),
+        "anneal_strategy": draw(st.sampled_from(["cos", "linear"])),
+        "base_momentum": draw(st.sampled_from([0.85, [0.5, 0.6]])),
+        "max_momentum": 0.95,
+        "div_factor": draw(st.sampled_from([25.0, 2.0])),
+        "final_div_factor": draw(st.sampled_from([1e4, 10.0])),
+        "three_phase": draw(st.booleans()),
+        "cycle_momentum": draw(st.booleans()),
+    }
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("name", ["SGD", "AdamW"])
+@given(settings=cycles())
+def test_one_cycle_is_pytorchs(name: str, settings: dict[str, Any]) -> None:
+    steps = settings.get("total_steps") or 2 * settings["steps_per_epoch"]
+    found = []
+    for library, optimizers in ((minigrad, optim), (torch(), torch().optim)):
+        leaves = [library.ones(1, requires_grad=True) for _ in range(2)]
+        optimizer = getattr(optimizers, name)([{"params": [leaf]} for leaf in leaves], lr=0.1)
+        scheduler = optimizers.lr_scheduler.OneCycleLR(optimizer, **settings)
+        path = []
+        for step in range(steps):
+            groups = optimizer.param_groups
+            path.append([[g["lr"], g["betas"][0] if "betas" in g else g["momentum"]] for g in groups])
+            assert scheduler.get_last_lr() == rates(optimizer)
+            optimizer.step()
+            if step < steps - 1:
+                scheduler.step()
+        found.append(path)
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-10, atol=1e-15)
+
+
+def test_one_cycle_peaks_at_its_share_and_ends_low() -> None:
+    optimizer = optimizer_of(minigrad, optim)
+    found = run(lr_scheduler.OneCycleLR(optimizer, 1.0, total_steps=20, pct_start=0.25), 20)
+    assert [pair[0] for pair in found].index(1.0) == 4
+    assert found[0][0] == pytest.approx(1 / 25)
+    assert found[-1][0] == pytest.approx(1 / 25 / 1e4)
+    assert optimizer.param_groups[0]["momentum"] == 0.95
+    with pytest.raises(ValueError, match="this is step 21 of a cycle of 20"):
+        run(lr_scheduler.OneCycleLR(optimizer, 1.0, total_steps=20), 22)
+
+
+@given(sequence=sequences(), before=st.integers(0, 10), after=st.integers(0, 8))
+def test_a_resumed_sequence_goes_on(sequence: tuple[list[Any], list[int]], before: int, after: int) -> None:
+    def make() -> tuple[Any, Any]:
+        optimizer = optimizer_of(minigrad, optim)
+        parts = [make_schedule(lr_scheduler, optimizer, one) for one in sequence[0]]
+        return optimizer, lr_scheduler.SequentialLR(optimizer, parts, sequence[1])
+
+    one, scheduler = make()
+    run(scheduler, before)
+    saved = json.loads(json.dumps([one.state_dict(), scheduler.state_dict()]))
+    other, again = make()
+    again.load_state_dict(saved[1])
+    other.load_state_dict(saved[0])
+    assert again.get_last_lr() == rates(one)
+    run(scheduler, after)
+    run(again, after)
+    assert rates(one) == rates(other)
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("name", ["LinearLR", "CosineAnnealingLR"])
+@given(epoch=st.integers(1, 6), more=st.integers(0, 4))
+def test_one_begun_at_a_later_epoch_takes_the_rates_as_they_are(name: str, epoch: int, more: int) -> None:
+    settings = {"T_max": 4} if name == "CosineAnnealingLR" else {}
+    found = []
+    for library, optimizers in ((minigrad, optim), (torch(), torch().optim)):
+        optimizer = optimizer_of(library, optimizers)
+        getattr(optimizers.lr_scheduler, name)(optimizer, **settings)
+        optimizer.step()
+        later = getattr(optimizers.lr_scheduler, name)(optimizer, **settings, last_epoch=epoch - 1)
+        run(later, more)
+        found.append([rates(optimizer), later.last_epoch])
+    np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-10)
+    assert found[0][1] == found[1][1]
 
 
 @st.composite
@@ -154,10 +349,35 @@ def test_mistakes_are_explained() -> None:
         lr_scheduler.ReduceLROnPlateau(None)  # type: ignore[arg-type]
     with pytest.raises(KeyError, match="'initial_lr'"):
         lr_scheduler.StepLR(optimizer, 1, last_epoch=3)
-    with pytest.raises(ValueError, match="step_size must be at least 1"):
+    with pytest.raises(ValueError, match="step_size must be a whole number of at least 1, got 0"):
         lr_scheduler.StepLR(optimizer, 0)
     with pytest.raises(ValueError, match="for each of 2 groups, got 1"):
         lr_scheduler.LambdaLR(optimizer, [lambda e: 1.0])
+    with pytest.raises(ValueError, match="ConstantLR: factor must be above 0 and at most 1, got 0"):
+        lr_scheduler.ConstantLR(optimizer, 0)
+    with pytest.raises(ValueError, match="start_factor must be above 0"):
+        lr_scheduler.LinearLR(optimizer, 0)
+    with pytest.raises(ValueError, match="end_factor must be between 0 and 1"):
+        lr_scheduler.LinearLR(optimizer, end_factor=2)
+    with pytest.raises(ValueError, match=r"T_max must be a whole number of at least 1, got 1\.5"):
+        lr_scheduler.CosineAnnealingLR(optimizer, 1.5)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="OneCycleLR needs total_steps, or epochs and"):
+        lr_scheduler.OneCycleLR(optimizer, 1.0, epochs=3)
+    with pytest.raises(ValueError, match="pct_start must be between 0 and 1, got 2"):
+        lr_scheduler.OneCycleLR(optimizer, 1.0, 10, pct_start=2)
+    with pytest.raises(ValueError, match="'cos' or 'linear', got 'sine'"):
+        lr_scheduler.OneCycleLR(optimizer, 1.0, 10, anneal_strategy="sine")
+    with pytest.raises(ValueError, match="Rprop has neither momentum nor betas: give cycle_momentum=False"):
+        lr_scheduler.OneCycleLR(optim.Rprop([minigrad.ones(1)]), 1.0, 10)
+    with pytest.raises(ValueError, match="a max_lr for each of 2 groups, got 1"):
+        lr_scheduler.OneCycleLR(optimizer, [1.0], 10)
+    with pytest.raises(ValueError, match="schedule 0 is a ReduceLROnPlateau: step that one itself"):
+        lr_scheduler.SequentialLR(optimizer, [lr_scheduler.ReduceLROnPlateau(optimizer)], [])  # type: ignore[list-item]
+    other = lr_scheduler.ExponentialLR(optimizer_of(minigrad, optim), 0.5)
+    with pytest.raises(ValueError, match="schedule 0 belongs to another optimizer"):
+        lr_scheduler.SequentialLR(optimizer, [other], [])
+    with pytest.raises(ValueError, match="got 1 schedules and 1 milestones"):
+        lr_scheduler.SequentialLR(optimizer, [lr_scheduler.ExponentialLR(optimizer, 0.5)], [3])
     with pytest.raises(ValueError, match="factor must be below 1"):
         lr_scheduler.ReduceLROnPlateau(optimizer, factor=1.0)
     with pytest.raises(ValueError, match="got 'down' and 'rel'"):

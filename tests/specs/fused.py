@@ -32,6 +32,9 @@ def _recurrent(draw: st.DrawFn, gates: int, states: int, sequence: bool, **choic
     B, features, H = draw(SIZES), draw(SIZES), draw(st.integers(1, 2))
     leading = (draw(SIZES), B) if sequence else draw(st.sampled_from([(B,), ()]))
     batch = leading[-1:]
+    if sequence and draw(st.booleans()):
+        sizes = sorted([draw(st.integers(1, B)) for _ in range(leading[0])], reverse=True)
+        leading, batch, choices = (sum(sizes),), (sizes[0],), {**choices, "batch_sizes": st.just(sizes)}
     small = {"domain": (-1.5, 1.5)}
     bias = draw(st.booleans())
     inputs = [draw(arrays((*leading, features), **small)), *(draw(arrays((*batch, H), **small)) for _ in range(states))]
@@ -59,30 +62,35 @@ def _rnn_step(x: Host, h: Host, w_ih: Host, w_hh: Host, b_ih: Any, b_hh: Any, no
     return np.tanh(total) if nonlinearity == "tanh" else np.where(total > 0, total, 0.0)
 
 
-def _steps(input: Host, reverse: bool) -> list[int]:
-    return list(range(len(input)))[:: -1 if reverse else 1]
+def _over_time(step: Any, input: Host, first: list[Host], reverse: bool, sizes: Any) -> tuple[Host, ...]:
+    """One sequence at a time: (T, B, I), or packed (N, I) with `sizes[t]` sequences at step t."""
+    packed = sizes is not None
+    if not packed:
+        sizes = [input.shape[1]] * len(input)
+    rows = input.reshape(-1, input.shape[-1])
+    places = np.split(np.arange(len(rows)), np.cumsum(sizes)[:-1])  # of the steps in the rows
+    output, last = np.zeros((len(rows), first[0].shape[-1])), [np.zeros_like(part) for part in first]
+    for b in range(sizes[0]):
+        own = [place[b] for place, size in zip(places, sizes, strict=True) if b < size]
+        state = tuple(part[b] for part in first)
+        for row in own[:: -1 if reverse else 1]:
+            state = step(rows[row], *state)
+            output[row] = state[0]
+        for part, value in zip(last, state, strict=True):
+            part[b] = value
+    return output if packed else output.reshape(*input.shape[:2], -1), *last
 
 
-def _lstm(input: Host, h: Host, c: Host, *parameters: Any, reverse: bool) -> tuple[Host, Host, Host]:
-    output = np.zeros((*input.shape[:2], h.shape[-1]))
-    for t in _steps(input, reverse):
-        h, c = _lstm_step(input[t], h, c, *parameters)
-        output[t] = h
-    return output, h, c
+def _lstm(input: Host, h: Host, c: Host, *w: Any, reverse: bool, batch_sizes: Any = None) -> tuple[Host, ...]:
+    return _over_time(lambda x, h, c: _lstm_step(x, h, c, *w), input, [h, c], reverse, batch_sizes)
 
 
-def _gru(input: Host, h: Host, *parameters: Any, reverse: bool) -> tuple[Host, Host]:
-    output = np.zeros((*input.shape[:2], h.shape[-1]))
-    for t in _steps(input, reverse):
-        output[t] = h = _gru_step(input[t], h, *parameters)
-    return output, h
+def _gru(input: Host, h: Host, *w: Any, reverse: bool, batch_sizes: Any = None) -> tuple[Host, ...]:
+    return _over_time(lambda x, h: (_gru_step(x, h, *w),), input, [h], reverse, batch_sizes)
 
 
-def _rnn(input: Host, h: Host, *parameters: Any, nonlinearity: str, reverse: bool) -> tuple[Host, Host]:
-    output = np.zeros((*input.shape[:2], h.shape[-1]))
-    for t in _steps(input, reverse):
-        output[t] = h = _rnn_step(input[t], h, *parameters, nonlinearity)
-    return output, h
+def _rnn(input: Host, h: Host, *w: Any, nonlinearity: str, reverse: bool, batch_sizes: Any = None) -> tuple[Host, ...]:
+    return _over_time(lambda x, h: (_rnn_step(x, h, *w, nonlinearity),), input, [h], reverse, batch_sizes)
 
 
 # ---- losses ---------------------------------------------------------------------------------------------------------

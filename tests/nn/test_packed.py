@@ -1,0 +1,429 @@
+"""Sequences of different lengths: packing and padding, and RNN, LSTM and GRU on what is packed."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given
+
+import minigrad
+from minigrad import nn
+from minigrad.nn.utils import weight_drop
+from minigrad.nn.utils.rnn import (
+    PackedSequence,
+    invert_permutation,
+    pack_padded_sequence,
+    pack_sequence,
+    pad_packed_sequence,
+    pad_sequence,
+)
+from minigrad.testing import standin
+from nn.oracle import array, close, runs_on_standin, same_weights, tensor_in, torch
+
+Array = Any
+kinds = pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+
+
+@st.composite
+def lengths_of(draw: Any) -> list[int]:
+    """The lengths of a batch: all equal, longest first, or in any order."""
+    drawn = draw(st.lists(st.integers(1, 5), min_size=1, max_size=4))
+    how = draw(st.sampled_from(["equal", "sorted", "any"]))
+    if how == "equal":
+        return [drawn[0]] * len(drawn)
+    return sorted(drawn, reverse=True) if how == "sorted" else drawn
+
+
+def is_sorted(lengths: list[int]) -> bool:
+    return sorted(lengths, reverse=True) == lengths
+
+
+def padded_of(lengths: list[int], features: int, seed: int, batch_first: bool = False, extra: int = 0) -> Array:
+    """Numbers (T, B, F), with numbers in the padding as well."""
+    shape = (max(lengths) + extra, len(lengths), features)
+    values = np.random.default_rng(seed).normal(size=shape)
+    return np.ascontiguousarray(values.swapaxes(0, 1)) if batch_first else values
+
+
+# ---- packing and padding --------------------------------------------------------------------------------------------
+
+packing = {
+    "lengths": lengths_of(), "features": st.integers(1, 3), "seed": st.integers(0, 99), "batch_first": st.booleans(),
+    "extra": st.integers(0, 2),
+}  # fmt: skip
+
+
+@given(**packing)
+def test_packed_rows_lie_step_by_step_the_longest_sequence_first(
+    lengths: list[int], features: int, seed: int, batch_first: bool, extra: int
+) -> None:
+    values = padded_of(lengths, features, seed, batch_first, extra)
+    packed = pack_padded_sequence(minigrad.tensor(values), lengths, batch_first, enforce_sorted=False)
+    order = sorted(range(len(lengths)), key=lambda b: -lengths[b])  # Python's sort keeps the order of equal ones
+    rows = [values[b, t] if batch_first else values[t, b] for t in range(max(lengths)) for b in order if lengths[b] > t]
+    close(packed.data, np.array(rows))
+    assert packed.batch_sizes.tolist() == [sum(length > t for length in lengths) for t in range(max(lengths))]
+    assert packed.sorted_indices.tolist() == order
+    assert [order[place] for place in packed.unsorted_indices.tolist()] == list(range(len(lengths)))
+    if is_sorted(lengths):
+        close(pack_padded_sequence(minigrad.tensor(values), lengths, batch_first).data, np.array(rows))
+
+
+@given(padding_value=st.sampled_from([0.0, -1.5]), back_first=st.booleans(), **packing)
+def test_padding_gives_back_what_was_packed(
+    lengths: list[int], features: int, seed: int, batch_first: bool, extra: int, padding_value: float, back_first: bool
+) -> None:
+    x = minigrad.tensor(padded_of(lengths, features, seed, batch_first), requires_grad=True)
+    packed = pack_padded_sequence(x, minigrad.tensor(lengths), batch_first, enforce_sorted=False)
+    total = max(lengths) + extra
+    back, found = pad_packed_sequence(packed, back_first, padding_value, total if extra else None)
+    assert found.tolist() == lengths
+    assert found.dtype == minigrad.int64
+    expected = np.full((total, len(lengths), features), padding_value)
+    given_steps_first = array(x).swapaxes(0, 1) if batch_first else array(x)
+    used = np.zeros_like(given_steps_first)
+    for b, length in enumerate(lengths):
+        expected[:length, b] = given_steps_first[:length, b]
+        used[:length, b] = 1
+    close(back, expected.swapaxes(0, 1) if back_first else expected)
+    back.sum().backward()
+    close(x.grad, used.swapaxes(0, 1) if batch_first else used)
+
+
+@pytest.mark.oracle
+@given(side=st.sampled_from(["left", "right"]), value=st.sampled_from([0, 7]), **packing)
+def test_every_function_is_pytorchs(
+    lengths: list[int], features: int, seed: int, batch_first: bool, extra: int, side: str, value: int
+) -> None:
+    results = []
+    for library, here in ((minigrad, nn.utils.rnn), (torch(), torch().nn.utils.rnn)):
+        x = tensor_in(library, padded_of(lengths, features, seed, batch_first, extra), True)
+        packed = here.pack_padded_sequence(x, lengths, batch_first, enforce_sorted=is_sorted(lengths))
+        back, counts = here.pad_packed_sequence(packed, batch_first, float(value))
+        parts = here.unpad_sequence(back.clone(), counts, batch_first)  # PyTorch's transposes its argument in place
+        again = here.pad_sequence(parts, batch_first, value, side)
+        listed = here.pack_sequence(parts, enforce_sorted=False)
+        unpacked = here.unpack_sequence(listed)
+        (again**2).sum().backward()
+        orders = [[] if one is None else one for one in packed[2:]]
+        results.append([packed.data, packed.batch_sizes, *orders, back, counts, *parts, again, *listed, *unpacked])
+        results[-1].append(x.grad)
+    for found, expected in zip(*results, strict=True):
+        close(found, expected)
+
+
+@given(lengths=st.lists(st.integers(0, 4), min_size=1, max_size=4), trailing=st.sampled_from([(), (2,), (2, 1)]))
+def test_sequences_of_any_steps_and_dtype_are_padded(lengths: list[int], trailing: tuple[int, ...]) -> None:
+    arrays = [np.arange(np.prod((length, *trailing)), dtype=int).reshape(length, *trailing) for length in lengths]
+    padded = pad_sequence([minigrad.tensor(one) for one in arrays], padding_value=9)
+    assert padded.dtype == minigrad.int64
+    assert tuple(padded.shape) == (max(lengths), len(lengths), *trailing)
+    for b, one in enumerate(arrays):
+        np.testing.assert_array_equal(array(padded)[: len(one), b], one)
+        assert (array(padded)[len(one) :, b] == 9).all()
+    stacked = minigrad.ones(3, 2)
+    close(pad_sequence(stacked, batch_first=True), stacked)
+
+
+def test_word_numbers_are_packed_and_embedded() -> None:
+    words = minigrad.tensor([[1, 2, 3], [4, 0, 0]])
+    packed = pack_padded_sequence(words, [3, 1], batch_first=True)
+    assert packed.data.tolist() == [1, 4, 2, 3]
+    embedded = PackedSequence(nn.Embedding(5, 2)(packed.data), *packed[1:])
+    assert tuple(nn.GRU(2, 3)(embedded)[0].data.shape) == (4, 3)
+
+
+def test_a_packed_sequence_is_a_tuple_that_moves_and_converts() -> None:
+    packed = pack_sequence([minigrad.ones(1, 2), minigrad.zeros(3, 2)], enforce_sorted=False)
+    data, batch_sizes, order, way_back = packed
+    assert (data is packed.data, batch_sizes.tolist(), order.tolist(), way_back.tolist()) == (
+        True, [2, 1, 1], [1, 0], [1, 0],
+    )  # fmt: skip
+    for convert, dtype in [("double", "float64"), ("half", "float16"), ("long", "int64"), ("int", "int32")]:
+        there = getattr(packed, convert)()
+        assert (there.data.dtype, there.batch_sizes) == (np.dtype(dtype), batch_sizes)
+    assert packed.float() is packed
+    assert packed.cpu() is packed
+    assert not packed.is_cuda
+    standin.install()
+    assert packed.to("standin").data.device.type == "standin"
+    assert packed.to(minigrad.float64).data.dtype == minigrad.float64
+    twin = copy.deepcopy(packed)
+    assert type(twin) is PackedSequence
+    close(twin.data, data)
+    assert invert_permutation(None) is None
+    assert PackedSequence(data, batch_sizes, minigrad.tensor([2, 0, 1])).unsorted_indices.tolist() == [1, 2, 0]
+    with pytest.raises(ValueError, match="needs batch_sizes: make one with pack_padded_sequence"):
+        PackedSequence(data)
+    with pytest.raises(ValueError, match="batch_sizes of a PackedSequence stays on the CPU"):
+        PackedSequence(data, batch_sizes.to("standin"))
+
+
+@pytest.mark.parametrize(
+    ("lengths", "sentence"),
+    [
+        ([4, 3], "2 lengths for a batch of 3 sequences"),
+        ([4, 3, 0], r"every length must be at least 1, got \[4, 3, 0\]: leave empty sequences out"),
+        ([3, 4, 1], r"the lengths \[3, 4, 1\] are not sorted, .*pass enforce_sorted=False"),
+        ([5, 4, 1], "a length is 5, and the input has 4 steps"),
+        ([[2, 2, 1]], "must be whole numbers, one for each sequence"),
+        ([2.5, 2, 1], "must be whole numbers"),
+    ],
+)
+def test_lengths_that_do_not_fit(lengths: Any, sentence: str) -> None:
+    with pytest.raises(RuntimeError, match=f"pack_padded_sequence: .*{sentence}"):
+        pack_padded_sequence(minigrad.zeros(4, 3, 2), lengths)
+
+
+def test_what_cannot_be_packed_or_padded() -> None:
+    standin.install()
+    x = minigrad.zeros(4, 3, 2)
+    packed = pack_padded_sequence(x, [4, 3, 2])
+    for what, error, sentence in (
+        (lambda: pack_padded_sequence(minigrad.zeros(4), [4]), IndexError, r"must be \(T, B, ...\), got shape \(4,\)"),
+        (lambda: pack_padded_sequence(minigrad.zeros(0, 3, 2), [1, 1, 1]), RuntimeError, "nothing to pack"),
+        (lambda: pack_padded_sequence(minigrad.zeros(4, 0, 2), []), RuntimeError, "nothing to pack"),
+        (lambda: pack_padded_sequence(x, minigrad.tensor([4, 3, 2]).to("standin")), RuntimeError, "on the CPU"),
+        (lambda: pad_packed_sequence(x), TypeError, "takes a PackedSequence, got Tensor"),
+        (lambda: pad_packed_sequence(packed, total_length=3), ValueError, "total_length=3, .* longest .* has 4 steps"),
+        (lambda: pad_sequence([]), RuntimeError, "the list of sequences is empty"),
+        (lambda: pad_sequence(5), RuntimeError, "takes a list of Tensors, got int"),
+        (lambda: pad_sequence([x], padding_side="up"), RuntimeError, "must be 'left' or 'right', got 'up'"),
+        (lambda: pad_sequence([x[0], x[:, 0]][:1] + [minigrad.zeros(2, 3)]), RuntimeError, r"\(3, 2\) and \(2, 3\)"),
+        (lambda: pack_sequence([minigrad.zeros(1, 2), minigrad.zeros(2, 2)]), RuntimeError, "not sorted"),
+    ):
+        with pytest.raises(error, match=sentence):
+            what()
+
+
+# ---- recurrent layers -----------------------------------------------------------------------------------------------
+
+
+@st.composite
+def layers(draw: Any) -> dict[str, Any]:
+    """The settings of a layer, and a batch of sequences."""
+    return {
+        "settings": {
+            "num_layers": draw(st.integers(1, 2)),
+            "bias": draw(st.booleans()),
+            "bidirectional": draw(st.booleans()),
+        },
+        "lengths": draw(lengths_of()),
+        "I": draw(st.integers(1, 3)),
+        "H": draw(st.integers(1, 3)),
+        "P": draw(st.sampled_from([0, 0, 1])),  # the projection of an LSTM
+        "stateful": draw(st.booleans()),
+        "seed": draw(st.integers(0, 99)),
+    }
+
+
+def projection(kind: str, case: dict[str, Any]) -> int:
+    return case["P"] if kind == "LSTM" and case["P"] < case["H"] else 0
+
+
+def make(library: Any, kind: str, case: dict[str, Any]) -> Any:
+    extra = {"proj_size": projection(kind, case)} if kind == "LSTM" else {}
+    return getattr(library, kind)(case["I"], case["H"], **case["settings"], **extra).double()
+
+
+def arrays_of(kind: str, case: dict[str, Any]) -> list[Array]:
+    """The padded input (T, B, I), and the first states (L*D, B, H) if the case has some."""
+    rng = np.random.default_rng(case["seed"] + 1)
+    settings = case["settings"]
+    places = settings["num_layers"] * (2 if settings["bidirectional"] else 1)
+    widths = [projection(kind, case) or case["H"], case["H"]][: 2 if kind == "LSTM" else 1]
+    widths = widths if case["stateful"] else []
+    states = [rng.normal(size=(places, len(case["lengths"]), width)) for width in widths]
+    return [padded_of(case["lengths"], case["I"], case["seed"]), *states]
+
+
+def parts_of(last: Any) -> list[Any]:
+    return list(last) if isinstance(last, tuple) else [last]
+
+
+def run(kind: str, module: Any, rnn: Any, lengths: list[int], x: Any, *states: Any) -> list[Any]:
+    """(padded output, every last state) by way of a packed sequence."""
+    packed = rnn.pack_padded_sequence(x, lengths, enforce_sorted=is_sorted(lengths))
+    output, last = module(packed, None if not states else states if kind == "LSTM" else states[0])
+    return [rnn.pad_packed_sequence(output)[0], *parts_of(last)]
+
+
+def weighed(library: Any, results: list[Any]) -> Any:
+    """One number in which every element of the results counts differently."""
+    total = 0
+    for position, result in enumerate(results):
+        weights = np.cos(np.arange(np.prod(tuple(result.shape)), dtype=float) + position).reshape(tuple(result.shape))
+        total = total + (result * tensor_in(library, weights)).sum()
+    return total
+
+
+@kinds
+@given(case=layers())
+def test_packed_is_each_sequence_alone(kind: str, case: dict[str, Any]) -> None:
+    """Values, and gradients: of the input, the states and the weights."""
+    module, values = make(nn, kind, case), arrays_of(kind, case)
+    tensors = [tensor_in(minigrad, one, True) for one in values]
+    found = run(kind, module, nn.utils.rnn, case["lengths"], *tensors)
+    weighed(minigrad, found).backward()
+    found += [tensor.grad for tensor in tensors] + [parameter.grad for parameter in module.parameters()]
+
+    module.zero_grad()
+    tensors = [tensor_in(minigrad, one, True) for one in values]
+    alone = []
+    for b, length in enumerate(case["lengths"]):
+        first = [part[:, b] for part in tensors[1:]]
+        output, last = module(
+            tensors[0][:length, b], None if not first else tuple(first) if kind == "LSTM" else first[0]
+        )
+        alone.append([output, *parts_of(last)])
+    outputs, *lasts = zip(*alone)
+    expected = [pad_sequence(outputs), *(minigrad.stack(last, dim=1) for last in lasts)]
+    weighed(minigrad, expected).backward()
+    expected += [tensor.grad for tensor in tensors] + [parameter.grad for parameter in module.parameters()]
+    for one, other in zip(found, expected, strict=True):
+        close(one, other, 1e-10)
+
+
+@kinds
+@pytest.mark.oracle
+@given(case=layers())
+def test_results_and_gradients_are_pytorchs(kind: str, case: dict[str, Any]) -> None:
+    ours, theirs = make(nn, kind, case), make(torch().nn, kind, case)
+    same_weights(ours, theirs)
+    results = []
+    for library, module in ((minigrad, ours), (torch(), theirs)):
+        tensors = [tensor_in(library, one, True) for one in arrays_of(kind, case)]
+        found = run(kind, module, library.nn.utils.rnn, case["lengths"], *tensors)
+        weighed(library, found).backward()
+        results.append(found + [one.grad for one in tensors] + [parameter.grad for parameter in module.parameters()])
+    for one, other in zip(*results, strict=True):
+        close(one, other, 1e-9)
+
+
+@kinds
+@pytest.mark.oracle
+@pytest.mark.parametrize("lengths", [[3, 1, 2], [2, 2]])
+def test_second_gradients_are_pytorchs(kind: str, lengths: list[int]) -> None:
+    case = {
+        "settings": {"bidirectional": True},
+        "lengths": lengths,
+        "I": 2,
+        "H": 2,
+        "P": 0,
+        "stateful": True,
+        "seed": 3,
+    }
+    case["settings"] |= {"num_layers": 1, "bias": True}
+    ours, theirs = make(nn, kind, case), make(torch().nn, kind, case)
+    same_weights(ours, theirs)
+    results = []
+    for library, module in ((minigrad, ours), (torch(), theirs)):
+        tensors = [tensor_in(library, one, True) for one in arrays_of(kind, case)]
+        leaves = [*tensors, *module.parameters()]
+        total = weighed(library, run(kind, module, library.nn.utils.rnn, lengths, *tensors))
+        gradients = library.autograd.grad(total, leaves, create_graph=True)
+        sum((gradient**2).sum() for gradient in gradients).backward()
+        results.append([leaf.grad for leaf in leaves])
+    for one, other in zip(*results, strict=True):
+        close(one, other, 1e-8)
+
+
+@kinds
+@pytest.mark.parametrize("lengths", [[4, 2, 2, 1], [1, 3, 2], [2, 2]])
+def test_padding_has_no_influence_and_no_gradient(kind: str, lengths: list[int]) -> None:
+    module = getattr(nn, kind)(2, 3, num_layers=2, bidirectional=True).double()
+    clean = padded_of(lengths, 2, 0)
+    dirty = clean.copy()
+    for b, length in enumerate(lengths):
+        dirty[length:, b] = np.nan
+    x = minigrad.tensor(dirty, requires_grad=True)
+    found = run(kind, module, nn.utils.rnn, lengths, x)
+    for one, other in zip(found, run(kind, module, nn.utils.rnn, lengths, minigrad.tensor(clean)), strict=True):
+        np.testing.assert_array_equal(array(one), array(other))
+    weighed(minigrad, found).backward()
+    assert all((array(x.grad)[length:, b] == 0).all() for b, length in enumerate(lengths))
+    assert all(np.isfinite(array(parameter.grad)).all() for parameter in module.parameters())
+
+
+@kinds
+def test_equal_lengths_are_the_padded_run_to_the_bit(kind: str) -> None:
+    module, x = getattr(nn, kind)(3, 4, bidirectional=True), minigrad.randn(5, 2, 3)
+    output, last = module(x)
+    found = run(kind, module, nn.utils.rnn, [5, 5], x)
+    for one, other in zip(found, [output, *parts_of(last)], strict=True):
+        np.testing.assert_array_equal(array(one), array(other))
+
+
+@kinds
+def test_a_layer_and_direction_is_one_node(kind: str) -> None:
+    """The graph does not grow with the number of steps."""
+
+    def nodes(length: int) -> int:
+        packed = pack_padded_sequence(minigrad.randn(length, 2, 3, requires_grad=True), [length, 1])
+        output, _ = getattr(nn, kind)(3, 4, num_layers=2, bidirectional=True)(packed)
+        seen, waiting = set(), [output.data.grad_fn]
+        while waiting:
+            node = waiting.pop()
+            if node is not None and node not in seen:
+                seen.add(node)
+                waiting += [parent for parent, _ in node.next_functions]
+        return len(seen)
+
+    assert nodes(2) == nodes(30)
+
+
+@kinds
+@given(case=layers())
+def test_it_runs_on_the_standin_device(kind: str, case: dict[str, Any]) -> None:
+    module = make(nn, kind, case).float()
+    values = [one.astype(np.float32) for one in arrays_of(kind, case)]
+
+    def total(there: nn.Module, *tensors: Any) -> Any:
+        return sum((result * result).sum() for result in run(kind, there, nn.utils.rnn, case["lengths"], *tensors))
+
+    runs_on_standin(module, *values, call=total)
+
+
+@kinds
+def test_dropout_is_between_the_layers(kind: str) -> None:
+    """With everything dropped, the second layer sees zeros."""
+    module = getattr(nn, kind)(3, 4, num_layers=2, dropout=1.0)
+    second = getattr(nn, kind)(4, 4)
+    second.load_state_dict(
+        {name.replace("_l1", "_l0"): value for name, value in module.state_dict().items() if "_l1" in name}
+    )
+    lengths = [1, 4, 2]
+    found = run(kind, module, nn.utils.rnn, lengths, minigrad.randn(4, 3, 3))
+    close(found[0], run(kind, second, nn.utils.rnn, lengths, minigrad.zeros(4, 3, 4))[0])
+    module.eval()
+    x = minigrad.randn(4, 3, 3)
+    close(*[run(kind, module, nn.utils.rnn, lengths, x)[0] for _ in range(2)])
+
+
+@kinds
+def test_dropped_weights_serve_packed_sequences(kind: str) -> None:
+    module = weight_drop(getattr(nn, kind)(3, 4), "weight_hh_l0", 1.0)
+    plain = getattr(nn, kind)(3, 4)
+    plain.load_state_dict(module.state_dict())
+    plain.weight_hh_l0.data.zero_()
+    x = minigrad.randn(3, 2, 3)
+    close(*[run(kind, each, nn.utils.rnn, [3, 1], x)[0] for each in (module, plain)])
+
+
+@kinds
+def test_what_does_not_fit_a_layer(kind: str) -> None:
+    module = getattr(nn, kind)(5, 3)
+    with pytest.raises(RuntimeError, match=rf"{kind}: .*\(N, I\) with input_size=5 features, got shape \(4, 2\)"):
+        module(pack_padded_sequence(minigrad.zeros(3, 2, 2), [3, 1]))
+    packed, wrong = pack_padded_sequence(minigrad.zeros(3, 2, 5), [3, 1]), minigrad.zeros(1, 3, 3)
+    with pytest.raises(RuntimeError, match=rf"{kind}: h0 must have shape \(1, 2, 3\), .*got \(1, 3, 3\)"):
+        module(packed, (wrong, wrong) if kind == "LSTM" else wrong)
+    sizes = minigrad.tensor([2, 1])
+    with pytest.raises(RuntimeError, match="add up to the 4 rows of the packed input, got"):
+        module(PackedSequence(packed.data, sizes))
+    with pytest.raises(RuntimeError, match="never grow"):
+        module(PackedSequence(packed.data, minigrad.tensor([1, 3])))
