@@ -1,9 +1,12 @@
 """Chapter 1: a tensor, the graph it records, and the gradient.
 
-Run it: python examples/01_a_tensor_and_its_graph.py
+Run it: python examples/01_a_tensor_and_its_graph.py [graph.svg]
 """
 
+import sys
+
 import minigrad
+from minigrad import study
 
 # A tensor is an array. With requires_grad=True it is also the beginning of a graph.
 x = minigrad.ones(2, 2, requires_grad=True)
@@ -15,7 +18,18 @@ z = y * y * 3
 loss = z.mean()
 print("loss =", loss.item(), "made by", loss.grad_fn)
 
+# Here is the whole graph, each line a leaf, a recorded op or the result, with its shape and where it comes from.
+drawing = study.draw(loss, names={"x": x, "y": y, "loss": loss})
+print(drawing)
 
+# The same as a picture, if you gave the name of a file for it.
+if len(sys.argv) > 1:
+    drawing.save(sys.argv[1])
+    print("drawn in", sys.argv[1])
+
+
+# You can walk the graph yourself. A node keeps what its rule will need and nothing else: adding 2 keeps nothing, since
+# the gradient of x + 2 is the same for every x; y * y keeps y.
 def show(node, indent=1):
     """Print the nodes behind a node, one line each, down to the leaves."""
     for parent, _ in node.next_functions:
@@ -44,5 +58,8 @@ x = minigrad.tensor(2.0, requires_grad=True)
 (first,) = minigrad.grad(x**3, x, create_graph=True)
 (second,) = minigrad.grad(first, x, create_graph=True)
 (third,) = minigrad.grad(second, x)
-print("x^3 at 2:", first.item(), second.item(), third.item())
+print("x^3 at 2, differentiated once, twice, three times:", first.item(), second.item(), third.item())
 assert (first.item(), second.item(), third.item()) == (12.0, 12.0, 6.0)
+
+# What the engine recorded for the first derivative is a graph like any other.
+print(study.draw(first, names={"x": x}))
