@@ -11,6 +11,7 @@ import json
 import math
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from minigrad import backend
 from minigrad.core.tensor import Tensor, wrap
 
 _KEY = "minigrad"
+TEMPORARY = ".tmp"  # how the name of a file ends that is being written
 
 
 def _safetensors() -> Any:
@@ -40,7 +42,14 @@ def save(obj: Any, f: str | os.PathLike[str]) -> None:
     seen: dict[int, str] = {}
     tree = _encode(obj, "", arrays, seen)
     metadata = {_KEY: json.dumps(tree, separators=(",", ":"))}
-    write_atomically(f, library.numpy.save(arrays, metadata))
+
+    def write(path: Path) -> None:
+        try:
+            library.numpy.save_file(arrays, path, metadata)
+        except library.SafetensorError as error:  # what the library makes of a full disk
+            raise OSError(f"{os.fspath(f)} cannot be written: {error}") from error
+
+    write_atomically(f, write)
 
 
 def _encode(value: Any, path: str, arrays: dict[str, np.ndarray[Any, Any]], seen: dict[int, str]) -> Any:
@@ -125,24 +134,35 @@ def _decode(value: Any, tensors: dict[str, Tensor]) -> Any:
     raise ValueError(f"unknown kind {kind!r}")
 
 
-def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
-    """Make `path` hold `content`: whoever looks sees the old file or the new one, also after a crash."""
+def write_atomically(path: str | os.PathLike[str], content: bytes | Callable[[Path], None]) -> None:
+    """Make `path` hold `content`: whoever looks sees the old file or the new one, also after a crash.
+
+    content: the bytes, or a function that writes them to the path it is given. Raises OSError where they cannot be
+    written; then the old file is there still.
+    """
     target = Path(path)
-    folder = target.parent
-    descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=f".{target.name}.")
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=TEMPORARY)
+    os.close(descriptor)
+    temporary = Path(name)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        if callable(content):
+            content(temporary)
+        else:
+            temporary.write_bytes(content)
+        _sync(temporary)
         os.chmod(temporary, 0o644)
         os.replace(temporary, target)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     if os.name == "posix":
-        directory = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        _sync(target.parent)  # the new name too, not the bytes alone
+
+
+def _sync(path: Path) -> None:
+    """See that the file, or the names in the folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,26 +1,48 @@
-"""Everything that decides what a run trains, checked: the same from the command line and from Python."""
+"""Everything that decides what a run trains, checked: the same from the command line, from a file and from Python.
+
+Each option is declared once, as a field of `Config`: its kind, its range, its words in the help.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
+import os
+import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from nlp.errors import NlpError
+from nlp.presets import PRESETS
 
-__all__ = ["Config", "choose", "default_of"]
+__all__ = ["CHANGEABLE", "Config", "choose", "default_of", "flag", "read_options", "refuse_change"]
 
-Level = Literal["word", "char"]
+Level = Literal["word", "char", "byte", "bpe"]
 Cell = Literal["lstm", "gru", "rnn"]
-OptimizerName = Literal["sgd", "adam", "adagrad", "rmsprop"]
+OptimizerName = Literal["sgd", "adam", "adamw", "nadam", "adagrad", "adadelta", "rmsprop"]
+Schedule = Literal["plateau", "constant", "exponential", "cosine"]
 
 # What is not chosen: by level, and the learning rate by optimizer.
+_LETTERS = {"embedding": 64, "hidden": 256, "layers": 1, "dropout": 0.1, "tied": False, "bptt": 64, "min_count": 1}
+_WORDS = {"embedding": 256, "hidden": 256, "layers": 1, "dropout": 0.5, "tied": True, "bptt": 35, "min_count": 2}
 _LEVEL_DEFAULTS: dict[str, dict[str, Any]] = {
-    "word": {"embedding": 256, "hidden": 256, "layers": 1, "dropout": 0.5, "tied": True, "bptt": 35, "min_count": 2},
-    "char": {"embedding": 64, "hidden": 256, "layers": 1, "dropout": 0.1, "tied": False, "bptt": 64, "min_count": 1},
+    "word": {**_WORDS, "vocab_size": None},
+    "char": {**_LETTERS, "vocab_size": None},
+    "byte": {**_LETTERS, "vocab_size": None},
+    "bpe": {**_WORDS, "dropout": 0.3, "bptt": 48, "vocab_size": 4096},
 }
-_LEARNING_RATES = {"sgd": 20.0, "adam": 0.004, "adagrad": 0.05, "rmsprop": 0.002}
+_LEARNING_RATES = {
+    "sgd": 20.0,
+    "adam": 0.004,
+    "adamw": 0.004,
+    "nadam": 0.004,
+    "adagrad": 0.05,
+    "adadelta": 1.0,
+    "rmsprop": 0.002,
+}
 
 
 @dataclass(frozen=True)
@@ -44,60 +66,97 @@ class Range:
 
 
 _COUNT = Range(1)
-_RANGES = {
-    "embedding": _COUNT,
-    "hidden": _COUNT,
-    "layers": Range(1, 16),
-    "dropout": Range(0, 1, open_high=True),
-    "bptt": _COUNT,
-    "batch_size": _COUNT,
-    "epochs": _COUNT,
-    "lr": Range(0, open_low=True),
-    "clip": Range(0),
-    "patience": _COUNT,
-    "seed": Range(0, 2**63 - 1),
-    "min_count": _COUNT,
-    "vocab_size": Range(2),
-    "threads": Range(1, 1024),
-    "max_minutes": Range(0, open_low=True),
-}
+_SHARE = Range(0, 1, open_high=True)
+_POSITIVE = Range(0, open_low=True)
+TEXT, MODEL, TRAINING, MACHINE = "The text", "The model", "The training", "The machine"
+
+
+def _option(panel: str, help: str, range: Range | None = None, **default: Any) -> Any:
+    """A field with its words for the help, and the numbers it may have; without a default one of `_LEVEL_DEFAULTS`."""
+    return dataclasses.field(metadata={"panel": panel, "help": help, "range": range}, **default)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """The complete choice; `choose` fills in what was not said. Raises NlpError for a value outside its range."""
 
-    level: Level = "word"
-    lowercase: bool = False
-    model: Cell = "lstm"
-    embedding: int
-    hidden: int
-    layers: int
-    dropout: float
-    tied: bool
-    bptt: int
-    batch_size: int = 20
-    epochs: int = 12
-    optimizer: OptimizerName = "adam"
-    lr: float
-    clip: float = 0.5  # largest norm of the gradient; 0: as it is
-    patience: int = 2  # epochs without a better validation loss before training ends
-    seed: int = 1
-    vocab_size: int | None = None  # the most frequent words to keep; None: all
-    min_count: int
-    device: str = "cpu"
-    threads: int | None = None  # None: as many as there are processors
-    max_minutes: float | None = None
+    level: Level = _option(TEXT, "What a token is: word, char, byte or bpe.", default="word")
+    lowercase: bool = _option(TEXT, "Lower-case the text first.", default=False)
+    min_count: int = _option(TEXT, "How often a word must occur to be known; the others are <unk>.", _COUNT)
+    vocab_size: int | None = _option(TEXT, "The number of tokens to know, the most frequent.", Range(2))
+
+    model: Cell = _option(MODEL, "lstm, gru or rnn.", default="lstm")
+    embedding: int = _option(MODEL, "Numbers that stand for a token.", _COUNT)
+    hidden: int = _option(MODEL, "Units in a recurrent layer.", _COUNT)
+    layers: int = _option(MODEL, "Recurrent layers.", Range(1, 16))
+    tied: bool = _option(MODEL, "Use the embedding as the output layer too.")
+    dropout: float = _option(MODEL, "Share of the last layer's outputs left out in training.", _SHARE)
+    dropout_input: float | None = _option(MODEL, "The same of the embedded tokens.", _SHARE, default=None)
+    dropout_between: float | None = _option(MODEL, "The same between the layers.", _SHARE, default=None)
+    dropout_words: float = _option(MODEL, "Share of the tokens left out wherever they occur.", _SHARE, default=0.0)
+    weight_drop: float = _option(MODEL, "Share of the recurrent weights left out.", _SHARE, default=0.0)
+    locked: bool = _option(MODEL, "Leave out the same units at all time steps of a window.", default=False)
+    initial_range: float | None = _option(MODEL, "Start all weights in U(-R, R).", _POSITIVE, default=None)
+    unigram_bias: bool = _option(MODEL, "Start the output bias at the tokens' log frequencies.", default=True)
+
+    optimizer: OptimizerName = _option(
+        TRAINING, "sgd, adam, adamw, nadam, adagrad, adadelta or rmsprop.", default="adam"
+    )
+    lr: float = _option(TRAINING, "Learning rate.", _POSITIVE)
+    momentum: float = _option(TRAINING, "Momentum of sgd or rmsprop.", _SHARE, default=0.0)
+    weight_decay: float = _option(TRAINING, "Pull of the weights to zero (L2).", Range(0), default=0.0)
+    schedule: Schedule = _option(
+        TRAINING,
+        "How the learning rate falls: plateau (after an epoch without progress), exponential (after every epoch from "
+        "--decay-after on), cosine (to 0 at the last epoch) or constant.",
+        default="plateau",
+    )
+    decay: float = _option(TRAINING, "What plateau and exponential divide the rate by.", Range(1), default=4.0)
+    decay_after: int = _option(TRAINING, "Epochs at the full rate before exponential begins.", Range(0), default=0)
+    bptt: int = _option(TRAINING, "Time steps that a gradient goes back.", _COUNT)
+    bptt_drawn: bool = _option(
+        TRAINING, "Draw the time steps around --bptt for every window (Merity et al. 2018).", default=False
+    )
+    batch_size: int = _option(TRAINING, "Stretches of the text read side by side.", _COUNT, default=20)
+    epochs: int = _option(TRAINING, "Passes over the text, at most.", _COUNT, default=12)
+    clip: float = _option(TRAINING, "Largest norm of the gradient; 0: any.", Range(0), default=0.5)
+    activation_penalty: float = _option(
+        TRAINING, "Weight of the squared outputs in the objective.", Range(0), default=0.0
+    )
+    change_penalty: float = _option(
+        TRAINING, "Weight of the squared change of the outputs from step to step.", Range(0), default=0.0
+    )
+    nt_asgd: int = _option(
+        TRAINING,
+        "Average the weights once the validation loss has not fallen for so many epochs (Merity et al. 2018); 0: no.",
+        Range(0),
+        default=0,
+    )
+    patience: int = _option(TRAINING, "Epochs without progress before training ends; 0: go on.", Range(0), default=2)
+    max_minutes: float | None = _option(TRAINING, "End training after this time.", _POSITIVE, default=None)
+    seed: int = _option(TRAINING, "Where the random numbers start.", Range(0, 2**63 - 1), default=1)
+
+    device: str = _option(MACHINE, "cpu, cuda or cuda:N.", default="cpu")
+    threads: int | None = _option(MACHINE, "Processor threads to compute with.", Range(1, 1024), default=None)
+    checkpoint_minutes: float = _option(
+        MACHINE, "Time between two checkpoints, beside the one after each epoch.", _POSITIVE, default=2.0
+    )
 
     def __post_init__(self) -> None:
-        for name, hint in get_type_hints(type(self)).items():
+        for name, hint in _KINDS.items():
             _check_kind(name, getattr(self, name), hint)
             _check_range(name, getattr(self, name))
-        if self.tied and self.embedding != self.hidden:
+        if self.tied and self.embedding != self.hidden and self.layers == 1:
             raise NlpError(
-                f"--tied uses the embedding as the output layer, so --embedding ({self.embedding}) and "
-                f"--hidden ({self.hidden}) must be equal"
+                f"--tied uses the embedding as the output layer, so that with one layer --embedding "
+                f"({self.embedding}) and --hidden ({self.hidden}) must be equal"
             )
+        if self.momentum and self.optimizer not in ("sgd", "rmsprop"):
+            raise NlpError(f"--momentum goes with --optimizer sgd or rmsprop, not with {self.optimizer}")
+        if self.nt_asgd and self.optimizer != "sgd":
+            raise NlpError(f"--nt-asgd averages what sgd does: it goes with --optimizer sgd, not {self.optimizer}")
+        if self.lowercase and self.level == "byte":
+            raise NlpError("--lowercase changes characters, and --level byte reads bytes: leave one of them out")
 
     def to_json(self) -> dict[str, Any]:
         """The choice as plain values, in the order of the fields."""
@@ -106,41 +165,96 @@ class Config:
     @classmethod
     def from_json(cls, values: Any) -> Config:
         """The choice that `to_json` wrote; NlpError where a field is missing, unknown or of the wrong kind."""
-        if not isinstance(values, dict):
-            raise NlpError("the configuration is not a JSON object of options and their values")
-        names = {field.name for field in dataclasses.fields(cls)}
-        if unknown := sorted(set(values) - names):
-            raise NlpError(f"the configuration has an option that this version does not know: {unknown[0]!r}")
-        if missing := sorted(names - set(values)):
+        given = _known_options(values)
+        if missing := [name for name in _FIELDS if name not in given]:
             raise NlpError(f"the configuration lacks the option {missing[0]!r}")
-        return cls(**values)
+        return cls(**given)
 
 
-def choose(**options: Any) -> Config:
-    """A Config of the options that are given; what is missing or None takes the default of its level.
+_FIELDS = {field.name: field for field in dataclasses.fields(Config)}
+_KINDS = get_type_hints(Config)
+
+# What may differ when a run goes on: how long, and with what, but not what is trained.
+CHANGEABLE = ("epochs", "patience", "max_minutes", "device", "threads", "checkpoint_minutes")
+
+
+def choose(preset: str | None = None, file: str | os.PathLike[str] | None = None, **options: Any) -> Config:
+    """A Config of the options that are given; then those of the file (see `read_options`), then those of the preset;
+    what is missing or None takes the default of its level.
 
     `choose(level="char", hidden=512)`. Where the weights are tied, whichever of embedding and hidden is not given
-    follows the other; where both are given and differ, they are not tied unless that is asked for.
+    follows the other; where both are given and differ, the weights are not tied unless you say so.
+
+    Raises NlpError for an option outside its range, for a preset or option that there is not, and for a bad file.
     """
-    given = {name: value for name, value in options.items() if value is not None}
+    if preset is not None and preset not in PRESETS:
+        raise NlpError(f"--preset is one of {', '.join(PRESETS)}, not {preset!r}")
+    chosen = {name: value for name, value in options.items() if value is not None}
+    given = {**PRESETS.get(preset or "", {}), **({} if file is None else read_options(file)), **_known_options(chosen)}
     level, optimizer = given.get("level", Config.level), given.get("optimizer", Config.optimizer)
     _check_kind("level", level, Level)
     _check_kind("optimizer", optimizer, OptimizerName)
     defaults = {**_LEVEL_DEFAULTS[level], "lr": _LEARNING_RATES[optimizer]}
     for name, value in given.items():  # before one size sets another: what is named is what was given
+        _check_kind(name, value, _KINDS[name])
         _check_range(name, value)
     sizes = {given[name] for name in ("embedding", "hidden") if name in given}
     if len(sizes) == 2:
         defaults["tied"] = False
-    elif sizes and given.get("tied", defaults["tied"]):
-        defaults["embedding"] = defaults["hidden"] = sizes.pop()
+    elif given.get("tied", defaults["tied"]):
+        defaults["embedding"] = defaults["hidden"] = sizes.pop() if sizes else defaults["hidden"]
     return Config(**{**defaults, **given})
 
 
-def _check_range(name: str, value: Any) -> None:
-    allowed = _RANGES.get(name)
-    if allowed is not None and value is not None and value not in allowed:
-        raise NlpError(f"{flag(name)} must be {allowed}, not {value}")
+def read_options(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The options in a TOML or JSON file: names as on the command line, with - or _; a run's config.json too.
+
+    Raises NlpError for a file that is missing or neither, and for an option that there is not.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise NlpError(f"the configuration file {path} cannot be read: {reason}") from error
+    try:
+        content = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise NlpError(f"the configuration file {path} is neither TOML nor JSON: {error}") from error
+    try:
+        options = _known_options(content.get("options", content))
+    except NlpError as error:
+        raise NlpError(f"{path}: {error}") from error
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _known_options(values: Any) -> dict[str, Any]:
+    if not isinstance(values, Mapping):
+        raise NlpError("the configuration is not a JSON object of options and their values")
+    given = {str(name).replace("-", "_"): value for name, value in values.items()}
+    if unknown := sorted(set(given) - set(_FIELDS)):
+        raise NlpError(f"the configuration has an option that this version does not know: {unknown[0]!r}")
+    return given
+
+
+def refuse_change(run: str, config: Config, options: Mapping[str, Any]) -> Config:
+    """The run's configuration with those of the options that may change (`CHANGEABLE`).
+
+    Raises NlpError that says the difference where another one is not what the run was started with.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    differing = [
+        f"{flag(name)} {_in_words(getattr(config, name))}, not {_in_words(value)}"
+        for name, value in given.items()
+        if name not in CHANGEABLE and value != getattr(config, name)
+    ]
+    if "epochs" in given and given["epochs"] != config.epochs and config.schedule == "cosine":
+        differing.append(f"--epochs {config.epochs}, on which its --schedule cosine depends, not {given['epochs']}")
+    if differing:
+        raise NlpError(
+            f"{run} was started with {'; '.join(differing)}: go on without that, or start a new run "
+            f"(only {', '.join(flag(name) for name in CHANGEABLE)} may change)"
+        )
+    return Config(**{**config.to_json(), **{name: given[name] for name in CHANGEABLE if name in given}})
 
 
 def default_of(name: str) -> str:
@@ -149,11 +263,21 @@ def default_of(name: str) -> str:
     if name == "lr":
         return ", ".join(f"{optimizer} {rate:g}" for optimizer, rate in _LEARNING_RATES.items())
     if len(set(by_level.values())) > 1:
-        return ", ".join(f"{level} {_in_words(value)}" for level, value in by_level.items())
-    value = next(iter(by_level.values())) if by_level else getattr(Config, name)
-    if value is None:
-        return "all" if name == "threads" else "no limit"
-    return _in_words(value)
+        return ", ".join(f"{level} {_default_in_words(name, value)}" for level, value in by_level.items())
+    value = next(iter(by_level.values())) if by_level else _FIELDS[name].default
+    return _default_in_words(name, value)
+
+
+_NONE_MEANS = {
+    "threads": "all",
+    "dropout_input": "that of --dropout",
+    "dropout_between": "that of --dropout",
+    "initial_range": "each layer's own",
+}
+
+
+def _default_in_words(name: str, value: Any) -> str:
+    return _NONE_MEANS.get(name, "no limit") if value is None else _in_words(value)
 
 
 def _in_words(value: Any) -> str:
@@ -176,3 +300,9 @@ def _check_kind(name: str, value: Any, hint: Any) -> None:
 
 
 _SPOKEN = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
+
+
+def _check_range(name: str, value: Any) -> None:
+    allowed = _FIELDS[name].metadata["range"]
+    if allowed is not None and value is not None and value not in allowed:
+        raise NlpError(f"{flag(name)} must be {allowed}, not {value}")

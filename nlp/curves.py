@@ -1,10 +1,26 @@
-"""The picture of a training run: how the perplexity fell, and with which learning rate."""
+"""The picture of a training run: loss, perplexity, learning rate and gradient norm over the epochs."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from nlp.evaluate import perplexity
+from nlp.pictures import (
+    COLOURS,
+    GREY,
+    Values,
+    binned,
+    finite,
+    is_empty,
+    log_axis,
+    new_figure,
+    plain,
+    save,
+    whole_numbers,
+)
 from nlp.run_folder import CURVES, RunFolder
 
 if TYPE_CHECKING:
@@ -12,59 +28,90 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_curves"]
 
-SURFACE, INK, MUTED, GRID = "#ffffff", "#222222", "#6b6b6b", "#e6e6e6"
-TRAIN, VALID = "#2a78d6", "#d6602a"
+TRAIN, VALID, RATE, NORM = COLOURS[:4]
+Records = list[dict[str, Any]]
 
 
 def draw_curves(folder: RunFolder) -> None:
-    """Draw curves.png from the folder's metrics.jsonl: training and validation perplexity, and the learning rate."""
-    from matplotlib.figure import Figure  # here, as it takes half a second; without pyplot no window system is asked
+    """Draw curves.png from the folder's metrics.jsonl, as far as training has come.
 
+    The loss is in nats a token, the norm that of the gradient before clipping. Of many steps the mean is drawn, and for
+    the norm the range too. What is infinite is left out, and a training loss that is more than twice the first and
+    twice any of validation. Raises NlpError where the picture cannot be written.
+    """
     records = list(folder.metrics())
     steps = [record for record in records if record["kind"] == "step"]
     epochs = [record for record in records if record["kind"] == "epoch"]
     results = [record for record in records if record["kind"] == "results"]
-    figure = Figure(figsize=(8, 6), layout="constrained", facecolor=SURFACE)
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    _draw_perplexity(upper, steps, epochs, results)
-    _draw_learning_rate(lower, epochs)
-    figure.suptitle(folder.path.name, color=INK, fontsize=12, x=0.02, ha="left")
-    figure.savefig(folder.path / CURVES, dpi=120)
+    figure = new_figure(10, 7, folder.path.name)
+    (loss, perplexities), (rate, norm) = figure.subplots(2, 2)
+    _draw_losses(loss, "loss (nats a token)", steps, epochs, lambda nats: nats)
+    _cut_off(loss, steps, epochs)
+    _draw_losses(perplexities, "perplexity", steps, epochs, perplexity)
+    _draw_unigram(perplexities, results)
+    log_axis(perplexities)
+    _draw_rate(rate, steps)
+    _draw_norm(norm, steps)
+    end = max(_place(steps)[-1] if steps else 0.0, len(epochs)) or 1.0
+    for axes in (loss, perplexities, rate, norm):
+        _finish(axes, end)
+    save(figure, folder.path / CURVES)
 
 
-def _draw_perplexity(axes: Axes, steps: list[Any], epochs: list[Any], results: list[Any]) -> None:
-    done = [record["epoch"] - 1 + record["step"] / record["steps"] for record in steps]
-    axes.plot(done, [perplexity(record["loss"]) for record in steps], color=TRAIN, lw=1, alpha=0.7, label="training")
-    at, valid = [record["epoch"] for record in epochs], [perplexity(record["valid_loss"]) for record in epochs]
-    axes.plot(at, valid, color=VALID, lw=2, marker="o", ms=4, label="validation")
+def _place(steps: Records) -> Values:
+    """Where each step stands, in epochs."""
+    return np.array([record["epoch"] - 1 + record["step"] / record["steps"] for record in steps])
+
+
+def _draw_losses(axes: Axes, title: str, steps: Records, epochs: Records, shown: Callable[[float], float]) -> None:
+    if steps:
+        x, mean, _, _ = binned(_place(steps), finite(record["loss"] for record in steps))
+        axes.plot(x, finite(map(shown, mean)), color=TRAIN, lw=1, alpha=0.8, label="training")
+    if epochs:
+        valid = finite(shown(record["valid_loss"]) for record in epochs)
+        look: dict[str, Any] = {"color": VALID, "lw": 2, "marker": "o", "ms": 4, "clip_on": False}
+        axes.plot([record["epoch"] for record in epochs], valid, label="validation", **look)
+    plain(axes, title)
+
+
+def _cut_off(axes: Axes, steps: Records, epochs: Records) -> None:
+    """Leave out what is far above the others: one step gone wild would press them flat."""
+    losses = finite(record["loss"] for record in steps)
+    losses = losses[np.isfinite(losses)]
+    valid = finite(record["valid_loss"] for record in epochs)
+    top = 2 * max([*losses[:1], *valid[np.isfinite(valid)]], default=0.0)
+    if len(losses) and losses.max() > top:
+        axes.set_ylim(0.95 * losses.min(), top)
+
+
+def _draw_unigram(axes: Axes, results: Records) -> None:
+    """What a model that knows only how frequent the words are would come to."""
     if results:
         unigram = results[-1]["valid_unigram_perplexity"]
-        axes.axhline(unigram, color=MUTED, lw=1, ls="--", label=f"unigram on validation ({unigram:.0f})")
-    axes.set_yscale("log")
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter("{x:g}")
-    axes.set_ylabel("perplexity", color=INK)
-    axes.legend(frameon=False, labelcolor=INK)
-    _plain(axes)
+        axes.axhline(unigram, color=GREY, lw=1, ls="--", label=f"token frequencies alone ({unigram:,.1f})")
 
 
-def _draw_learning_rate(axes: Axes, epochs: list[Any]) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    edges = [0, *(record["epoch"] for record in epochs)]
-    axes.stairs([record["lr"] for record in epochs], edges, color=TRAIN, lw=2, baseline=None)
-    axes.set_yscale("log")
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.set_ylabel("learning rate", color=INK)
-    axes.set_xlabel("epoch", color=INK)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _plain(axes)
+def _draw_rate(axes: Axes, steps: Records) -> None:
+    x, _, least, _ = binned(_place(steps), finite(record["lr"] for record in steps))
+    axes.step(x, least, color=RATE, lw=2, where="pre")
+    plain(axes, "learning rate")
+    log_axis(axes)
 
 
-def _plain(axes: Axes) -> None:
-    axes.set_facecolor(SURFACE)
-    axes.grid(color=GRID, lw=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(which="both", colors=MUTED, length=0, labelsize=9)
-    for side in axes.spines.values():
-        side.set_visible(False)
+def _draw_norm(axes: Axes, steps: Records) -> None:
+    x, mean, least, largest = binned(_place(steps), finite(record["gradient_norm"] for record in steps))
+    axes.fill_between(x, least, largest, color=NORM, alpha=0.25, lw=0)
+    axes.plot(x, mean, color=NORM, lw=1)
+    plain(axes, "norm of the gradient, before clipping")
+    log_axis(axes)
+
+
+def _finish(axes: Axes, end: float) -> None:
+    """The axis of the epochs, and what the lines are where there is more than one."""
+    axes.set_xlim(0, end)
+    axes.set_xlabel("epoch")
+    whole_numbers(axes)
+    if is_empty(axes):
+        axes.set_yticks([])
+    elif axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize=9)

@@ -1,6 +1,6 @@
-"""The one kind of error that the command line prints as a single sentence, without a traceback."""
+"""The kind of error that the command line prints as a single sentence, without a traceback."""
 
-__all__ = ["NlpError"]
+__all__ = ["NlpError", "NotFiniteError"]
 
 
 class NlpError(Exception):
@@ -8,3 +8,7 @@ class NlpError(Exception):
 
     The message is one clear sentence: what is wrong, where, and what to do instead.
     """
+
+
+class NotFiniteError(NlpError):
+    """Training met a loss or a gradient that is nan or infinite."""

@@ -1,31 +1,59 @@
 """One training run from a text to a finished run folder: what `nlp train` does, for Python too.
 
-experiment = Experiment(choose(hidden=300), load_corpus(["book.txt"]))
-folder = RunFolder.create(None, experiment.corpus.name)
-for event in experiment.train(folder):
-    print(event)
-results = experiment.finish(folder)
+    experiment = Experiment.create(choose(hidden=300), {"text": ["book.txt"]}, out="runs/book")
+    for event in experiment.train():
+        print(event)
+    results = experiment.finish()
+
+and after a crash, or to train longer,
+
+    experiment = Experiment.resume("runs/book", epochs=20)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import minigrad
-from nlp.config import Config
+from minigrad import nn
+from nlp.config import Config, refuse_change
 from nlp.curves import draw_curves
-from nlp.evaluate import WINDOW, Evaluation, evaluate, perplexity, scored_ids
+from nlp.errors import NlpError
+from nlp.evaluate import WINDOW, Evaluation, evaluate
 from nlp.generate import generate
-from nlp.run_folder import LanguageModel, RunFolder, make_model
-from nlp.text import BpttBatches, Corpus, EvaluationBatches, Vocabulary, looks_pretokenized, make_tokenizer
-from nlp.train import Epoch, Step, Trainer
+from nlp.models.rnn_lm import RNNLM
+from nlp.run_folder import LanguageModel, RunFolder, StrPath, make_model, versions
+from nlp.tensorboard import events_writer
+from nlp.text import BpttBatches, Corpus, EvaluationBatches, Vocabulary, load_corpus
+from nlp.text.prepare import Prepared, is_prepared, load_prepared, prepare
+from nlp.train import Epoch, Step, Tick, Trainer
 
-__all__ = ["Experiment", "Results"]
+__all__ = ["Experiment", "Note", "Results", "make_trainer", "prepare_text", "use_threads"]
 
 VALID_STREAMS = 10  # side by side in the validation after each epoch; the final one reads the text in one piece
 SAMPLE_TEMPERATURE = 0.8
+TRAINER_OPTIONS = (
+    "optimizer",
+    "lr",
+    "momentum",
+    "weight_decay",
+    "schedule",
+    "decay",
+    "decay_after",
+    "bptt_drawn",
+    "clip",
+    "nt_asgd",
+    "patience",
+    "epochs",
+    "max_minutes",
+)
+Note = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
@@ -34,80 +62,165 @@ class Results:
 
     model: dict[str, Evaluation]
     unigram: dict[str, float]
+    corpus: dict[str, Any]  # its description: how many tokens, words, characters and bytes a part has
     sample: str
 
     def to_json(self) -> dict[str, float]:
-        """The perplexities as plain values."""
-        return {f"{part}_perplexity": evaluation.perplexity for part, evaluation in self.model.items()} | {
-            f"{part}_unigram_perplexity": value for part, value in self.unigram.items()
-        }
+        """The figures as plain values."""
+        figures = {}
+        for part, evaluation in self.model.items():
+            figures[f"{part}_perplexity"] = evaluation.perplexity
+            figures[f"{part}_unigram_perplexity"] = self.unigram[part]
+        return figures
 
 
 class Experiment:
-    """A configuration and a corpus, made ready: tokenizer, vocabulary, ids, model and trainer.
+    """A run folder with everything made ready to train: text as ids, vocabulary, model and trainer.
 
-    Seeds minigrad's random generator, so that equal configurations, corpora and thread counts give equal weights.
-    Raises NlpError for a corpus too short for the batch size and for a device that is not there.
+    `create` begins a run, `resume` goes on with one. The folder belongs to this process until `close`, which a `with`
+    block does. Seeds minigrad's random generator, so that equal configurations, texts, versions and thread counts give
+    equal weights, with interruptions or without.
     """
 
-    def __init__(self, config: Config, corpus: Corpus) -> None:
-        self.config, self.corpus = config, corpus
-        use_threads(config.threads)
-        pretokenized = config.level == "word" and looks_pretokenized(corpus.train)
-        self.tokenizer = make_tokenizer(config.level, pretokenized=pretokenized, lowercase=config.lowercase)
-        tokens = self.tokenizer.encode(corpus.train)
-        self.vocabulary = Vocabulary.build(
-            tokens, min_count=config.min_count, max_size=config.vocab_size, specials=self.tokenizer.specials
-        )
-        self.train_batches = BpttBatches(self.vocabulary.encode(tokens), config.batch_size, config.bptt)
-        self.train_tokens = len(tokens)
-        held_out = {"valid": corpus.valid} | ({"test": corpus.test} if corpus.test is not None else {})
-        self.held_out = {part: scored_ids(text, self.tokenizer, self.vocabulary) for part, text in held_out.items()}
-        minigrad.manual_seed(config.seed)
-        self.model = make_model(config, len(self.vocabulary))
-        self.trainer = Trainer(
-            self.model,
-            optimizer=config.optimizer,
-            lr=config.lr,
-            clip=config.clip,
-            patience=config.patience,
-            max_minutes=config.max_minutes,
-        )
+    def __init__(self, config: Config, prepared: Prepared, folder: RunFolder) -> None:
+        self.config, self.folder = config, folder
+        self.tokenizer, self.vocabulary, self.corpus = prepared.tokenizer, prepared.vocabulary, prepared.corpus
+        self.train_batches = BpttBatches(prepared.ids["train"], config.batch_size, config.bptt)
+        self.held_out = {part: ids for part, ids in prepared.ids.items() if part != "train"}
+        self.trainer = make_trainer(config, self.vocabulary)
+        self.model: RNNLM = self.trainer.model
+        self.notes: list[str] = []  # what the user should know of a run that goes on
+        self._held = ExitStack()
 
-    def train(self, folder: RunFolder) -> Iterator[Step | Epoch]:
-        """Train to the end, passing on what the trainer yields; everything worth keeping is in the folder at once."""
-        folder.write_config(self.config, self.tokenizer, self.describe_corpus())
-        folder.write_vocabulary(self.vocabulary)
+    @classmethod
+    def create(
+        cls,
+        config: Config,
+        text: Mapping[str, Any] | Corpus | None = None,
+        out: StrPath | None = None,
+        note: Note | None = None,
+    ) -> Experiment:
+        """Begin a run in a new folder (see `RunFolder.create`) on the files that `text` names, as `load_corpus` takes
+        them, or on a corpus in memory; with none, on the default corpus. `note(what, share)` is told how the reading of
+        the text goes.
+
+        Raises NlpError for a text that cannot be read or is too short, and for a device that is not there.
+        """
+        given = {} if text is None or isinstance(text, Corpus) else {name: one for name, one in text.items() if one}
+        corpus = text if isinstance(text, Corpus) else load_corpus(**given)
+        sources = None if isinstance(text, Corpus) else {name: _absolute(one) for name, one in given.items()}
+        use_threads(config.threads)
+        folder = RunFolder.create(out, corpus.name)
+        with ExitStack() as held:
+            held.enter_context(folder.locked())
+            try:
+                folder.write_config(config, sources)
+                prepared = prepare_text(corpus, folder.path, config, note)
+                folder.write_config(config, sources, prepared.tokenizer)
+                experiment = cls(config, prepared, folder)
+            except (NlpError, KeyboardInterrupt):  # nothing was trained yet: leave no folder that cannot be used
+                folder.discard()
+                raise
+            experiment._held = held.pop_all()
+        return experiment
+
+    @classmethod
+    def resume(cls, run: StrPath, note: Note | None = None, **options: Any) -> Experiment:
+        """Go on with the run where its last checkpoint was made, or from its beginning where there is none.
+
+        Of the options, only those in `nlp.config.CHANGEABLE` may differ from the run's. Raises NlpError for others, for
+        a run that another process has, and for a folder with a file missing or damaged.
+        """
+        folder = RunFolder.open(run)
+        config = refuse_change(str(run), folder.read_config(), options)
+        use_threads(config.threads)
+        with ExitStack() as held:
+            held.enter_context(folder.locked())
+            sources = folder.read_text_sources()
+            checkpoint = folder.read_checkpoint(config.device)
+            if checkpoint is not None or is_prepared(folder.path):
+                prepared = load_prepared(folder.path)
+            elif sources is not None:
+                prepared = prepare_text(load_corpus(**sources), folder.path, config, note)
+            else:
+                raise NlpError(f"{run} broke off before its text was read, which was not in a file: start it anew")
+            folder.write_config(config, sources, prepared.tokenizer)
+            experiment = cls(config, prepared, folder)
+            experiment._go_on(checkpoint)
+            experiment._held = held.pop_all()
+        return experiment
+
+    def _go_on(self, checkpoint: dict[str, Any] | None) -> None:
+        self.folder.keep_metrics(0 if checkpoint is None else checkpoint["metrics"])
+        if checkpoint is None:
+            self.notes.append("there was no checkpoint yet, so training starts from the beginning")
+            return
+        try:
+            self.trainer.load_state_dict(checkpoint["trainer"])
+        except (KeyError, ValueError, RuntimeError, TypeError, AttributeError, IndexError) as error:
+            raise self.folder.refuse_checkpoint(error) from error
+        changed = [
+            f"{name} {now} (was {checkpoint['versions'].get(name)})"
+            for name, now in versions().items()
+            if checkpoint["versions"].get(name) != now
+        ]
+        if changed:
+            self.notes.append(f"other versions than before, so the last bits may differ: {', '.join(changed)}")
+        if self.trainer.best:
+            self.folder.write_best(self.trainer.best)
+
+    def close(self) -> None:
+        """Give the folder free for other processes."""
+        self._held.close()
+
+    def __enter__(self) -> Experiment:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # ---- training ---------------------------------------------------------------------------------------------------
+
+    def train(self) -> Iterator[Tick | Step | Epoch]:
+        """Train to the end, passing on what the trainer yields; everything worth keeping is in the folder at once.
+
+        A checkpoint is made after every epoch and, in between, every `checkpoint_minutes`; `save` makes one at any
+        time. Whoever stops listening can go on later from the last one.
+        """
         valid = EvaluationBatches(self.held_out["valid"], VALID_STREAMS, self.config.bptt)
-        for event in self.trainer.train(self.train_batches, valid, self.config.epochs):
+        log_event = events_writer(self.folder.path, self.trainer.update)
+        saved = time.monotonic()
+        for event in self.trainer.train(self.train_batches, valid):
+            if isinstance(event, Step | Epoch):
+                record = {"kind": type(event).__name__.lower(), **asdict(event)}
+                self.folder.append_metrics(record)
+                log_event(record)
             if isinstance(event, Epoch) and event.improved:
-                folder.write_weights(self.trainer.best)
-            folder.append_metrics({"kind": type(event).__name__.lower(), **asdict(event)})
+                self.folder.write_best(self.trainer.best)
+            if isinstance(event, Epoch) or time.monotonic() - saved > 60 * self.config.checkpoint_minutes:
+                self.save()
+                saved = time.monotonic()
             yield event
 
-    def keep(self, folder: RunFolder) -> str:
-        """Leave training in the middle: see that there are weights in the folder, and say in words which.
+    def save(self) -> None:
+        """Make a checkpoint of where training stands."""
+        self.folder.write_checkpoint(self.trainer.state_dict())
 
-        The best so far are there already; before the first epoch is over, those of now are written.
-        """
-        if self.trainer.best:
-            return f"the best weights so far (validation perplexity {perplexity(self.trainer.best_loss):,.2f})"
-        folder.write_weights(self.model.state_dict())
-        return "the weights of the unfinished first epoch"
-
-    def finish(self, folder: RunFolder) -> Results:
+    def finish(self) -> Results:
         """Judge the best weights on validation and test text, write a sample and draw the curves."""
         if self.trainer.best:
             self.model.load_state_dict(self.trainer.best)
-        parts = self.held_out.items()
         results = Results(
-            model={part: evaluate(self.model, EvaluationBatches(ids, 1, WINDOW)) for part, ids in parts},
-            unigram={part: self.vocabulary.unigram_perplexity(ids[1:]) for part, ids in parts},
+            model={
+                part: evaluate(self.model, EvaluationBatches(ids, 1, WINDOW)) for part, ids in self.held_out.items()
+            },
+            unigram={part: self.vocabulary.unigram_perplexity(ids[1:]) for part, ids in self.held_out.items()},
+            corpus=self.corpus,
             sample=self.sample(),
         )
-        folder.write_sample(results.sample)
-        folder.append_metrics({"kind": "results", **results.to_json()})
-        draw_curves(folder)
+        self.folder.write_sample(results.sample)
+        self.folder.append_metrics({"kind": "results", **results.to_json()})
+        draw_curves(self.folder)
         return results
 
     def sample(self) -> str:
@@ -115,14 +228,34 @@ class Experiment:
         language_model = LanguageModel(self.model, self.vocabulary, self.tokenizer, self.config)
         return "".join(generate(language_model, temperature=SAMPLE_TEMPERATURE, seed=self.config.seed))
 
-    def describe_corpus(self) -> dict[str, Any]:
-        """Where the text comes from and how large it is, in plain values."""
-        return {
-            "name": self.corpus.name,
-            "source": self.corpus.source,
-            "sha256": self.corpus.sha256,
-            "tokens": {"train": self.train_tokens} | {part: len(ids) - 1 for part, ids in self.held_out.items()},
-        }
+
+def _absolute(files: Any) -> Any:
+    """One path or several, so that a run can be gone on with from another place."""
+    if isinstance(files, str | os.PathLike):
+        return os.path.abspath(files)
+    return [os.path.abspath(one) for one in files]
+
+
+def make_trainer(config: Config, vocabulary: Vocabulary) -> Trainer:
+    """The model that the configuration describes with its trainer, seeded: the same every time."""
+    minigrad.manual_seed(config.seed)
+    model = make_model(config, len(vocabulary))
+    if config.unigram_bias:
+        nn.init.log_prior_(model.decoder.bias, vocabulary.counts)
+    return Trainer(model, **{name: getattr(config, name) for name in TRAINER_OPTIONS})
+
+
+def prepare_text(corpus: Corpus, folder: Path, config: Config, note: Note | None = None) -> Prepared:
+    """The corpus as the configuration has it cut up and counted, its ids in files in `folder`."""
+    return prepare(
+        corpus,
+        folder,
+        level=config.level,
+        lowercase=config.lowercase,
+        min_count=config.min_count,
+        vocab_size=config.vocab_size,
+        note=note,
+    )
 
 
 def use_threads(count: int | None) -> None:

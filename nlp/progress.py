@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from nlp.evaluate import TextEvaluation, perplexity
+from nlp.config import Config
+from nlp.evaluate import perplexity
 from nlp.experiment import Experiment, Results
+from nlp.rehearsal import Rehearsal
 from nlp.run_folder import RunFolder
-from nlp.text import Tokenizer
-from nlp.train import Epoch, Step
+from nlp.train import Epoch, Step, Tick
 
-__all__ = ["Display", "show_evaluations"]
+__all__ = ["Display", "reading", "show_rehearsal"]
 
 EPOCH_LINE = "{:>5}  {:>10}  {:>10}  {:>9}  {:>8}  {:>7}  {}"
 HEADINGS = ("epoch", "train ppl", "valid ppl", "lr", "tokens/s", "time", "")
 BAR_TEXT = "loss {task.fields[loss]:.3f}  ppl {task.fields[perplexity]:,.1f}  {task.fields[speed]:,.0f} tokens/s"
+
+
+@contextmanager
+def reading(console: Console) -> Iterator[Callable[[str, float], None]]:
+    """A bar while the text is read: yields what is to be told (what is done, its share from 0 to 1)."""
+    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        tasks: dict[str, Any] = {}
+
+        def note(what: str, share: float) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=1.0)
+            bar.update(tasks[what], completed=share)
+
+        yield note
 
 
 class Display:
@@ -50,40 +68,35 @@ class Display:
     def __exit__(self, *_: object) -> None:
         self.bar.stop()
 
-    def opening(self, experiment: Experiment, folder: RunFolder) -> None:
+    def opening(self, experiment: Experiment) -> None:
         """What is about to be trained, on what, and where it goes."""
-        config, corpus = experiment.config, experiment.describe_corpus()
-        tokens = ", ".join(f"{count:,} {part}" for part, count in corpus["tokens"].items())
         parameters = sum(parameter.numel() for parameter in experiment.model.parameters())
-        grid = Table.grid(padding=(0, 2))
-        grid.add_row("text", corpus["source"])
-        grid.add_row("tokens", f"{tokens}: {_kind_of_tokens(experiment.tokenizer)}")
-        grid.add_row("vocabulary", f"{len(experiment.vocabulary):,}")
-        grid.add_row(
-            "model",
-            f"{config.model.upper()}, {config.layers} x {config.hidden} units, embedding {config.embedding}"
-            f"{' (tied)' if config.tied else ''}, {parameters:,} parameters",
-        )
-        grid.add_row("run folder", str(folder.path))
+        grid = _about(experiment.config, experiment.corpus, len(experiment.vocabulary), parameters)
+        grid.add_row("run folder", str(experiment.folder.path))
         self.console.print(grid)
+        for note in experiment.notes:
+            self._line(f"Note: {note}.")
         self.console.print()
         self._line(EPOCH_LINE.format(*HEADINGS))
 
-    def show(self, event: Step | Epoch) -> None:
+    def show(self, event: Tick | Step | Epoch) -> None:
         """Move the bar, or write an epoch's line."""
-        if isinstance(event, Step):
+        if isinstance(event, Tick):
             self.bar.update(
                 self.task,
                 total=self.epochs * event.steps,
                 completed=(event.epoch - 1) * event.steps + event.step,
                 epoch=event.epoch,
-                loss=event.loss,
-                perplexity=perplexity(event.loss),
-                speed=event.tokens_per_second,
                 visible=True,
             )
-            return
-        note = "" if event.improved else "not better"
+        elif isinstance(event, Step):
+            speed = event.tokens_per_second
+            self.bar.update(self.task, loss=event.loss, perplexity=perplexity(event.loss), speed=speed)
+        else:
+            self._epoch(event)
+
+    def _epoch(self, event: Epoch) -> None:
+        notes = ("" if event.improved else "not better", "averaged" if event.averaged else "", event.end)
         self._line(
             EPOCH_LINE.format(
                 event.epoch,
@@ -91,8 +104,8 @@ class Display:
                 f"{event.valid_perplexity:,.2f}",
                 f"{event.lr:.3g}",
                 f"{event.tokens_per_second:,.0f}",
-                f"{int(event.seconds) // 60}:{int(event.seconds) % 60:02}",
-                "; ".join(part for part in (note, event.end) if part),
+                _duration(event.seconds),
+                "; ".join(part for part in notes if part),
             )
         )
 
@@ -113,19 +126,54 @@ class Display:
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def show_evaluations(console: Console, judged: dict[str, TextEvaluation]) -> None:
-    """A row for each text, and a sentence where a text has tokens that the model does not know."""
-    rows = [
-        (name, one.model.tokens, one.unknown, one.model.perplexity, one.unigram_perplexity)
-        for name, one in judged.items()
-    ]
-    console.print(_table(("text", "tokens", "unknown", "perplexity", "unigram"), rows))
-    if any(one.unknown for one in judged.values()):
-        console.print(
-            "Unknown tokens are not in the run's vocabulary and count as <unk>, which is easier to foresee than they: "
-            "compare only with models that know the same tokens.",
-            markup=False,
-        )
+def show_rehearsal(console: Console, config: Config, rehearsal: Rehearsal) -> None:
+    """The model parameter by parameter, and what training it would take."""
+    table = Table(box=None, pad_edge=False)
+    for heading, justify in (("parameter", "left"), ("shape", "left"), ("numbers", "right")):
+        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
+    for name, shape in rehearsal.layers:
+        count = 1
+        for size in shape:
+            count *= size
+        table.add_row(name, " x ".join(f"{size:,}" for size in shape), f"{count:,}")
+    console.print(table)
+    console.print()
+    grid = _about(config, rehearsal.corpus, rehearsal.vocabulary, rehearsal.parameters)
+    memory = "this system does not say" if rehearsal.memory is None else f"{_size(rehearsal.memory)} at the most so far"
+    grid.add_row("memory", memory)
+    grid.add_row("checkpoint", f"{_size(rehearsal.checkpoint_bytes)} on the disk")
+    epoch, total = _duration(rehearsal.epoch_seconds), _duration(rehearsal.total_seconds)
+    grid.add_row(
+        "time", f"about {epoch} an epoch of {rehearsal.updates:,} updates, {total} for {config.epochs} on this machine"
+    )
+    console.print(grid)
+
+
+def _about(config: Config, corpus: dict[str, Any], vocabulary: int, parameters: int) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    tokens = ", ".join(f"{sizes['tokens']:,} {part}" for part, sizes in corpus["parts"].items())
+    grid.add_row("text", corpus["source"])
+    grid.add_row("tokens", f"{tokens}: {_KINDS[config.level]}")
+    grid.add_row("vocabulary", f"{vocabulary:,}")
+    grid.add_row(
+        "model",
+        f"{config.model.upper()}, {config.layers} x {config.hidden} units, embedding {config.embedding}"
+        f"{' (tied)' if config.tied else ''}, {parameters:,} parameters",
+    )
+    return grid
+
+
+_KINDS = {"word": "words and marks", "char": "characters", "byte": "bytes", "bpe": "pieces of words"}
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**20:,.1f} MiB"
 
 
 def _table(headings: tuple[str, ...], rows: Sequence[tuple[str | float, ...]]) -> Table:
@@ -140,10 +188,3 @@ def _table(headings: tuple[str, ...], rows: Sequence[tuple[str | float, ...]]) -
 
 def _written(value: str | float) -> str:
     return value if isinstance(value, str) else f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
-
-
-def _kind_of_tokens(tokenizer: Tokenizer) -> str:
-    """What a token is, in words."""
-    if tokenizer.level == "char":
-        return "characters"
-    return "words as the text separates them" if tokenizer.settings()["pretokenized"] else "words and marks"

@@ -1,36 +1,45 @@
 """The folder a training run leaves behind, and what comes out of it again.
 
-    config.json         every option, the tokenizer, the corpus and its hash, the versions
-    vocabulary.json     the words and how often they occurred in training
-    model.safetensors   the best weights so far, under the names of the model's state_dict
+    config.json         every option, where the text is, the tokenizer, the versions
+    vocabulary.json     the tokens and how often they occurred in training; tokenizer.json beside it for BPE
+    data/               the text as token ids, and its description
+    best.safetensors    the best weights so far, under the names of the model's state_dict
+    last.safetensors    all that training needs to go on: weights, optimizer, schedule, random numbers, place in text
     metrics.jsonl       one JSON object a line: steps, epochs, and at the end the results
-    curves.png          loss, perplexity and learning rate over the epochs
+    curves.png          loss, perplexity, learning rate and gradient norm over the epochs
     sample.txt          a text that the model wrote
+    tensorboard/        the metrics once more, where tensorboardX is installed
 
-Every file is data: nothing in it is ever executed.
+Every file is data: nothing in it is ever executed. Files are replaced whole, so that a crash leaves the old one or the
+new one.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 import minigrad
-from minigrad.io import write_atomically
+from minigrad.io import TEMPORARY, write_atomically
 from nlp.config import Config
 from nlp.errors import NlpError
 from nlp.models.rnn_lm import RNNLM
-from nlp.text.tokens import Tokenizer, make_tokenizer
-from nlp.text.vocabulary import Vocabulary
+from nlp.text import Tokenizer, Vocabulary, make_tokenizer
 
-__all__ = ["LanguageModel", "RunFolder", "make_model"]
+__all__ = ["LanguageModel", "RunFolder", "make_model", "versions"]
 
-CONFIG, VOCABULARY, WEIGHTS = "config.json", "vocabulary.json", "model.safetensors"
-METRICS, CURVES, SAMPLE = "metrics.jsonl", "curves.png", "sample.txt"
+CONFIG, VOCABULARY, BEST, LAST = "config.json", "vocabulary.json", "best.safetensors", "last.safetensors"
+METRICS, CURVES, SAMPLE, LOCK = "metrics.jsonl", "curves.png", "sample.txt", ".lock"
+CHECKPOINT = "minigrad language model, to go on with"  # what last.safetensors says of itself
+RUNS = Path("runs")  # where runs go that name no folder
 StrPath = str | os.PathLike[str]
 
 
@@ -57,6 +66,14 @@ def make_model(config: Config, vocabulary_size: int) -> RNNLM:
         dropout=config.dropout,
         cell=config.model,
         tied=config.tied,
+        dropout_input=config.dropout_input,
+        dropout_between=config.dropout_between,
+        locked=config.locked,
+        dropout_words=config.dropout_words,
+        weight_drop=config.weight_drop,
+        activation_penalty=config.activation_penalty,
+        change_penalty=config.change_penalty,
+        initial_range=config.initial_range,
     )
     try:
         return model.to(config.device)
@@ -78,14 +95,14 @@ class RunFolder:
         """
         try:
             if out is None:
-                return cls(_first_free(Path("runs"), name))
+                return cls(_first_free(RUNS, name))
             path = Path(out)
             path.mkdir(parents=True, exist_ok=True)
             if any(path.iterdir()):
                 raise NlpError(f"the run folder {path} is not empty, and nothing is overwritten: name another")
             return cls(path)
         except OSError as error:
-            raise NlpError(f"the run folder {out or 'runs'} cannot be made: {error.strerror}") from error
+            raise NlpError(f"the run folder {out or RUNS} cannot be made: {error.strerror}") from error
 
     @classmethod
     def open(cls, path: StrPath) -> RunFolder:
@@ -96,25 +113,54 @@ class RunFolder:
             raise NlpError(f"the run folder {path} {what}: give a folder that nlp train made")
         return folder
 
+    def discard(self) -> None:
+        """Remove the folder with everything in it: for one that `create` made, before there is anything to keep."""
+        shutil.rmtree(self.path)
+        if self.path.parent == RUNS:
+            with suppress(OSError):  # where there are other runs
+                RUNS.rmdir()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """For one process alone, until the block is left or the process ends, however it ends.
+
+        Raises NlpError where another process has it. What a killed process left half-written is removed.
+        """
+        lock = FileLock(self.path / LOCK)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise NlpError(f"another process is training in {self.path}: wait for its end, or stop it") from error
+        except OSError as error:
+            raise self._unwritable(LOCK, error) from error
+        try:
+            for leftover in self.path.glob(f".*{TEMPORARY}"):
+                leftover.unlink(missing_ok=True)
+            yield
+        finally:
+            lock.release()
+
     # ---- writing ----------------------------------------------------------------------------------------------------
 
-    def write_config(self, config: Config, tokenizer: Tokenizer, corpus: Mapping[str, Any]) -> None:
-        """What the run was asked for; `corpus` says in plain values what text it is trained on."""
+    def write_config(self, config: Config, text: Mapping[str, Any] | None, tokenizer: Tokenizer | None = None) -> None:
+        """What the run was asked for; `text` says which files it reads, None for a text that was in memory; the
+        tokenizer is known once the text is read."""
         content = {
             "options": config.to_json(),
-            "tokenizer": tokenizer.settings(),
-            "corpus": dict(corpus),
-            "versions": _versions(),
+            "text": None if text is None else dict(text),
+            "tokenizer": None if tokenizer is None else tokenizer.settings(),
+            "versions": versions(),
         }
         self._write(CONFIG, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
-    def write_vocabulary(self, vocabulary: Vocabulary) -> None:
-        """The words of the model, in the order of its rows."""
-        self._write(VOCABULARY, vocabulary.to_json())
+    def write_best(self, weights: dict[str, Any]) -> None:
+        """A model's state_dict."""
+        self._save(BEST, weights)
 
-    def write_weights(self, weights: dict[str, Any]) -> None:
-        """A model's state_dict; the file that was there stays whole until the new one is."""
-        minigrad.save(weights, self.path / WEIGHTS)
+    def write_checkpoint(self, trainer: dict[str, Any]) -> None:
+        """The trainer's state_dict, and how far metrics.jsonl belongs to it."""
+        content = {"kind": CHECKPOINT, "metrics": self._size(METRICS), "versions": versions(), "trainer": trainer}
+        self._save(LAST, content)
 
     def write_sample(self, text: str) -> None:
         """A text that the model wrote."""
@@ -122,48 +168,125 @@ class RunFolder:
 
     def append_metrics(self, record: Mapping[str, Any]) -> None:
         """One line more in metrics.jsonl."""
-        with (self.path / METRICS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        try:
+            with (self.path / METRICS).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+        except OSError as error:
+            raise self._unwritable(METRICS, error) from error
+
+    def keep_metrics(self, size: int) -> None:
+        """Cut metrics.jsonl off after `size` bytes: the lines after a checkpoint are written anew."""
+        if self._size(METRICS) > size:
+            os.truncate(self.path / METRICS, size)
+
+    def _size(self, name: str) -> int:
+        path = self.path / name
+        return path.stat().st_size if path.exists() else 0
 
     def _write(self, name: str, text: str) -> None:
-        write_atomically(self.path / name, text.encode("utf-8"))
+        try:
+            write_atomically(self.path / name, text.encode("utf-8"))
+        except OSError as error:
+            raise self._unwritable(name, error) from error
+
+    def _save(self, name: str, content: dict[str, Any]) -> None:
+        try:
+            minigrad.save(content, self.path / name)
+        except OSError as error:
+            raise self._unwritable(name, error) from error
+
+    def _unwritable(self, name: str, error: OSError) -> NlpError:
+        kept = " (the one written before is there still)" if (self.path / name).exists() else ""
+        return NlpError(
+            f"{self.path / name} cannot be written: {error.strerror or error}{kept}; "
+            f"see that there is room and that the folder may be written"
+        )
 
     # ---- reading ----------------------------------------------------------------------------------------------------
 
     def load(self, device: str = "cpu") -> LanguageModel:
-        """The model with its best weights, its vocabulary and tokenizer: see `nlp.load`."""
-        config, tokenizer = self._read_config(device)
-        vocabulary = self._read_vocabulary()
+        """The model with its best weights, its vocabulary and tokenizer: see `nlp.load`.
+
+        Before the first epoch is done, the weights of the checkpoint.
+        """
+        content = self._config()
+        config = self.read_config(device=device)
+        if content.get("tokenizer") is None:
+            raise NlpError(f"{self.path} is not trained yet: go on with nlp train --resume {self.path}")
+        tokenizer, vocabulary = self._tokenizer(content["tokenizer"]), self._vocabulary()
         model = make_model(config, len(vocabulary))
-        self._existing(WEIGHTS)
-        try:
-            model.load_state_dict(minigrad.load(self.path / WEIGHTS, map_location=config.device))
-        except (ValueError, RuntimeError, TypeError) as error:
-            reason = " ".join(str(error).split())
-            raise NlpError(f"{self.path / WEIGHTS} does not fit the run's configuration: {reason}") from error
+        if (self.path / BEST).exists() or (checkpoint := self.read_checkpoint(config.device)) is None:
+            self._load_weights(model, BEST, self._saved(BEST, config.device))
+        else:
+            self._load_weights(model, LAST, checkpoint["trainer"]["model"])
         return LanguageModel(model.eval(), vocabulary, tokenizer, config)
 
-    def metrics(self) -> Iterator[dict[str, Any]]:
-        """The lines of metrics.jsonl."""
-        for number, line in enumerate(self._read(METRICS).splitlines(), 1):
-            yield _parse(line, f"line {number} of {self.path / METRICS}")
-
-    def _read_config(self, device: str) -> tuple[Config, Tokenizer]:
-        content = _parse(self._read(CONFIG), str(self.path / CONFIG))
+    def read_config(self, **changes: Any) -> Config:
+        """The run's configuration, with these options changed."""
         try:
-            config = Config.from_json({**content["options"], "device": device})
-            return config, make_tokenizer(**content["tokenizer"])
+            return Config.from_json({**self._config()["options"], **changes})
         except (KeyError, TypeError) as error:
             raise NlpError(f"{self.path / CONFIG} is no configuration of a run: {error} is missing or wrong") from error
         except NlpError as error:
             raise NlpError(f"{self.path / CONFIG} cannot be used: {error}") from error
 
-    def _read_vocabulary(self) -> Vocabulary:
+    def read_text_sources(self) -> dict[str, Any] | None:
+        """Which files the run reads, as `nlp.text.load_corpus` takes them; None for a text that was in memory."""
+        text = self._config().get("text", "")
+        if text is not None and not isinstance(text, dict):
+            raise NlpError(f"{self.path / CONFIG} does not say which text the run reads")
+        return text
+
+    def read_checkpoint(self, device: str) -> dict[str, Any] | None:
+        """What `write_checkpoint` wrote, None where there is none yet. Raises NlpError for any other file."""
+        if not (self.path / LAST).exists():
+            return None
+        content = self._saved(LAST, device)
+        if not isinstance(content, dict) or content.get("kind") != CHECKPOINT:
+            raise NlpError(f"{self.path / LAST} is no checkpoint of nlp train: it holds something else")
+        return content
+
+    def refuse_checkpoint(self, error: Exception) -> NlpError:
+        """What to say where a checkpoint's content does not fit the run."""
+        reason = " ".join(str(error).split())
+        return NlpError(f"{self.path / LAST} does not fit the run's configuration and vocabulary: {reason}")
+
+    def metrics(self) -> Iterator[dict[str, Any]]:
+        """The lines of metrics.jsonl, without one that a crash left half-written at the end."""
+        text = self._read(METRICS)
+        whole = text[: text.rfind("\n") + 1]
+        for number, line in enumerate(whole.splitlines(), 1):
+            yield _parse(line, f"line {number} of {self.path / METRICS}")
+
+    def _config(self) -> dict[str, Any]:
+        return _parse(self._read(CONFIG), str(self.path / CONFIG))
+
+    def _tokenizer(self, settings: Any) -> Tokenizer:
+        try:
+            return make_tokenizer(**settings, folder=self.path)
+        except (TypeError, NlpError) as error:
+            raise NlpError(f"the tokenizer that {self.path / CONFIG} describes cannot be made: {error}") from error
+
+    def _vocabulary(self) -> Vocabulary:
         text = self._read(VOCABULARY)
         try:
             return Vocabulary.from_json(text)
         except NlpError as error:
             raise NlpError(f"{self.path / VOCABULARY} cannot be used: {error}") from error
+
+    def _saved(self, name: str, device: str) -> Any:
+        path = self._existing(name)
+        try:
+            return minigrad.load(path, map_location=device)
+        except (ValueError, OSError) as error:
+            raise NlpError(f"{path} is damaged: {' '.join(str(error).split())}") from error
+
+    def _load_weights(self, model: RNNLM, name: str, weights: Any) -> None:
+        try:
+            model.load_state_dict(weights)
+        except (ValueError, RuntimeError, TypeError, AttributeError) as error:
+            reason = " ".join(str(error).split())
+            raise NlpError(f"{self.path / name} does not fit the run's configuration: {reason}") from error
 
     def _read(self, name: str) -> str:
         try:
@@ -202,9 +325,22 @@ def _parse(text: str, where: str) -> dict[str, Any]:
     return content
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """What computes: where all of it is the same, a run gives the same bytes."""
     import platform
 
     import numpy
+    from threadpoolctl import threadpool_info
 
-    return {"minigrad": minigrad.__version__, "numpy": numpy.__version__, "python": platform.python_version()}
+    blas = [
+        f"{one['internal_api']} {one.get('version')} {one.get('architecture', '')}"
+        for one in threadpool_info()
+        if one["user_api"] == "blas"
+    ]
+    return {
+        "minigrad": minigrad.__version__,
+        "numpy": numpy.__version__,
+        "python": platform.python_version(),
+        "blas": ", ".join(sorted({one.strip() for one in blas})),
+        "threads": str(minigrad.get_num_threads()),
+    }

@@ -1,14 +1,16 @@
 """Training a language model: truncated backpropagation through time, early stopping, the best weights kept.
 
-The trainer is a generator of events: it yields a `Step` now and then and an `Epoch` after each pass, and whoever runs
-it shows them, writes them down, or stops listening.
+The trainer is a generator of events: it yields a `Tick` after every update, a `Step` now and then and an `Epoch` after
+each pass, and whoever runs it shows them, writes them down, saves the trainer's state, or stops listening. Whenever it
+has yielded, `state_dict` holds all that decides how it goes on, to the bit.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Iterator, Sized
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,21 +18,44 @@ import numpy as np
 
 import minigrad
 from minigrad import Tensor, nn, optim
-from nlp.errors import NlpError
-from nlp.evaluate import evaluate, perplexity
-from nlp.models.rnn_lm import RNNLM, detach
+from minigrad.optim import lr_scheduler
+from nlp.errors import NotFiniteError
+from nlp.evaluate import evaluation_steps, perplexity
+from nlp.models.rnn_lm import RNNLM, State, detach
 
-__all__ = ["DECAY", "OPTIMIZERS", "Batches", "Epoch", "Step", "Trainer"]
+__all__ = ["OPTIMIZERS", "SCHEDULES", "Epoch", "Step", "Tick", "Trainer", "Windows"]
 
-OPTIMIZERS = {"sgd": optim.SGD, "adam": optim.Adam, "adagrad": optim.Adagrad, "rmsprop": optim.RMSprop}
-DECAY = 4.0  # what the learning rate is divided by after an epoch that did not help
-REPORT_EVERY = 10  # steps; only then is the loss read, so that a GPU is not waited for in between
+OPTIMIZERS: dict[str, type[optim.Optimizer]] = {
+    "sgd": optim.SGD,
+    "adam": optim.Adam,
+    "adamw": optim.AdamW,
+    "nadam": optim.NAdam,
+    "adagrad": optim.Adagrad,
+    "adadelta": optim.Adadelta,
+    "rmsprop": optim.RMSprop,
+}
+SCHEDULES = ("plateau", "constant", "exponential", "cosine")
+REPORT_EVERY = 10  # updates; on a GPU only then is the loss read, so that it is not waited for in between
 
 
-class Batches(Sized, Protocol):
-    """What is trained on: pairs (input, target) of shape (T, B), in the order of the text."""
+class Windows(Protocol):
+    """What is trained on: a text in streams side by side, of which windows are taken in order."""
 
-    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]: ...
+    bptt: int
+    steps: int  # how many tokens of a stream there are to foretell
+
+    def window(self, start: int, length: int) -> tuple[np.ndarray, np.ndarray]:
+        """(input, target), both (T, B), of at most `length` steps from `start` on."""
+
+
+@dataclass(frozen=True)
+class Tick:
+    """One update of the weights, or one batch of validation, is done."""
+
+    epoch: int
+    step: int  # time steps of the text read in this epoch
+    steps: int  # that the epoch has
+    validating: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,10 +63,14 @@ class Step:
     """How training stands in the middle of an epoch; `loss` is the mean since the last report, in nats a token."""
 
     epoch: int
-    step: int  # of the epoch, from 1
-    steps: int  # in an epoch
+    step: int  # time steps of the text read in this epoch
+    steps: int  # that the epoch has
+    update: int  # updates of the weights, from the start of training
     loss: float
+    lr: float
+    gradient_norm: float  # the largest since the last report, before clipping
     tokens_per_second: float
+    seconds: float  # since training began
 
 
 @dataclass(frozen=True)
@@ -55,6 +84,7 @@ class Epoch:
     tokens_per_second: float
     seconds: float  # since training began
     improved: bool
+    averaged: bool  # whether the validated weights are an average (NT-ASGD)
     end: str  # why training ends here; empty if it goes on
 
     @property
@@ -71,15 +101,20 @@ class Epoch:
 class Trainer:
     """Trains `model`; `best` holds the weights of the epoch with the lowest validation loss.
 
-    After an epoch that brought no lower validation loss the learning rate is divided by 4, after `patience` such epochs
-    in a row training ends.
-
     Args:
         model: the language model, on its device.
-        optimizer: "sgd", "adam", "adagrad" or "rmsprop"; `lr` is its learning rate.
+        optimizer: one of `OPTIMIZERS`; `lr`, `momentum` and `weight_decay` are its settings.
+        schedule: how the learning rate falls: "plateau" divides it by `decay` after an epoch that brought no lower
+            validation loss, "exponential" after every epoch from the `decay_after`-th on, "cosine" takes it to 0 over
+            `epochs`, "constant" leaves it.
+        bptt_drawn: draw the length of every window around the batches' `bptt` and scale the learning rate with it
+            (Merity, Keskar and Socher 2018, section 4.1).
         clip: the largest norm of the gradient of all parameters together (Pascanu, Mikolov and Bengio 2013); 0: any.
-        patience: epochs without progress before training ends.
-        max_minutes: training ends with the first step after that time; such a run depends on the machine's speed.
+        nt_asgd: n > 0: change from sgd to averaged sgd once the validation loss is above the least one of n epochs
+            before (the same, algorithm 1); the average is validated and kept.
+        patience: epochs without progress before training ends; 0: it goes on.
+        epochs: passes over the text.
+        max_minutes: training ends with the first update after that time; such a run depends on the machine's speed.
     """
 
     def __init__(
@@ -88,153 +123,348 @@ class Trainer:
         *,
         optimizer: str = "adam",
         lr: float = 0.004,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        schedule: str = "plateau",
+        decay: float = 4.0,
+        decay_after: int = 0,
+        bptt_drawn: bool = False,
         clip: float = 0.5,
+        nt_asgd: int = 0,
         patience: int = 2,
+        epochs: int = 12,
         max_minutes: float | None = None,
     ) -> None:
         self.model = model
-        self.optimizer = OPTIMIZERS[optimizer](model.parameters(), lr=lr)
-        self.clip = clip
-        self.patience = patience
+        extra = {"momentum": momentum} if momentum else {}
+        make: Any = OPTIMIZERS[optimizer]
+        self.optimizer: optim.Optimizer = make(model.parameters(), lr=lr, weight_decay=weight_decay, **extra)
+        self.schedule, self.decay, self.decay_after, self.epochs = schedule, decay, decay_after, epochs
+        self.scheduler = self._scheduler()
+        self.bptt_drawn, self.clip, self.nt_asgd, self.patience = bptt_drawn, clip, nt_asgd, patience
         self.max_seconds = math.inf if max_minutes is None else 60 * max_minutes
+        # How far training has come. All of it is in state_dict.
         self.epoch = 0  # epochs done
-        self.seconds = 0.0  # spent in them
+        self.position = 0  # time steps of the next epoch done
+        self.update = 0  # updates of the weights
+        self.seconds = 0.0  # spent in training
         self.epochs_without_progress = 0
         self.best_loss = math.inf
+        self.valid_losses: list[float] = []
+        self.averaging = False
         self.best: dict[str, Tensor] = {}
+        self._state: State = None  # carried from window to window
+        self._meter = _Meter()
+        self._unaveraged: dict[str, Tensor] | None = None  # while the average stands in for them
 
     @property
     def lr(self) -> float:
-        """The learning rate of the next step."""
+        """The learning rate of the next update."""
         return self.optimizer.param_groups[0]["lr"]
 
-    def train(self, train: Batches, valid: Batches, epochs: int) -> Iterator[Step | Epoch]:
-        """Train until `epochs` epochs are done in all, or one of the other ends is reached; yields what happens.
+    # ---- going on ---------------------------------------------------------------------------------------------------
 
-        Raises NlpError when the loss is no longer a finite number.
+    def train(
+        self, train: Windows, valid: Iterable[tuple[np.ndarray, np.ndarray]]
+    ) -> Generator[Tick | Step | Epoch, None, None]:
+        """Train until all epochs are done, or one of the other ends is reached; yields what happens.
+
+        Raises NotFiniteError when the loss or the gradient is no longer a finite number, saying where.
         """
-        end = ""
-        while self.epoch < epochs and not end:
-            began = time.perf_counter()
-            train_loss, speed = yield from self._pass(train)
-            valid_loss = self._finite(evaluate(self.model, valid).loss, "validation loss")
+        self._clock = time.perf_counter()
+        while not self._end():
+            yield from self._pass(train)
+            train_loss, speed = self._meter.mean(), self._meter.speed()
+            valid_loss = yield from self._validate(valid, train.steps)
+            averaged, lr = self.averaging, self.lr
             improved = self._keep_if_best(valid_loss)
-            lr = self.lr
-            if not improved:
-                self._slow_down()
-            self.epoch += 1
-            self.seconds += time.perf_counter() - began
-            end = self._end(epochs)
-            yield Epoch(self.epoch, train_loss, valid_loss, lr, speed, self.seconds, improved, end)
+            self._slow_down(valid_loss)
+            self._average_if_stuck(valid_loss)
+            self.epoch, self.position, self._state, self._meter = self.epoch + 1, 0, None, _Meter()
+            yield Epoch(self.epoch, train_loss, valid_loss, lr, speed, self._elapsed(), improved, averaged, self._end())
 
-    def state_dict(self) -> dict[str, Any]:
-        """All that decides how training goes on after the epochs done, the random generator included.
-
-        A tree that `minigrad.save` takes. A trainer that loads it continues to the same bits.
-        """
-        return {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "random": minigrad.default_generator.get_state(),
-            "best": self.best,
-            **{name: getattr(self, name) for name in _PROGRESS},
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where `state_dict` was taken, with a model and an optimizer of the same kind."""
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        minigrad.default_generator.set_state(state["random"])
-        self.best = state["best"]
-        for name in _PROGRESS:
-            setattr(self, name, state[name])
-
-    def _pass(self, batches: Batches) -> Generator[Step, None, tuple[float, float]]:
-        """Train once on all batches; yields Steps, returns the mean loss and the speed in tokens a second."""
+    def _pass(self, windows: Windows) -> Iterator[Tick | Step]:
+        """Read the rest of the epoch, with an update after every window."""
         self.model.train()
-        device = self.model.decoder.weight.device
-        meter = _Meter(self.epoch + 1, len(batches))
-        state = None
-        for input, target in batches:
-            on_device = (minigrad.tensor(input, device=device), minigrad.tensor(target, device=device))
-            loss, state = self._step(*on_device, state)
-            meter.add(loss, target.size)
-            late = self.seconds + meter.elapsed() > self.max_seconds
-            if late or meter.step % REPORT_EVERY == 0 or meter.step == len(batches):
-                step = meter.report()
-                self._finite(step.loss, "loss")
-                yield step
+        while self.position < windows.steps:
+            began = time.perf_counter()
+            length = self._drawn_length(windows.bptt) if self.bptt_drawn else windows.bptt
+            input, target = windows.window(self.position, length)
+            loss, norm = self._update(input, target, len(input) / windows.bptt if self.bptt_drawn else 1.0)
+            self.position += len(input)
+            self.update += 1
+            self._meter.add(loss, norm, target.size, time.perf_counter() - began)
+            late = self._elapsed() > self.max_seconds
+            if late or self.position >= windows.steps or self.update % REPORT_EVERY == 0:
+                yield self._report(windows.steps)
+            yield Tick(self.epoch + 1, self.position, windows.steps)
             if late:
                 break
-        return meter.mean(), meter.speed()
 
-    def _step(self, input: Tensor, target: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def _update(self, input: np.ndarray, target: np.ndarray, share: float) -> tuple[Tensor, Tensor]:
         """One update of the weights from T time steps; the state goes on to the next T, its history does not."""
+        device = self.model.decoder.weight.device
         self.optimizer.zero_grad()
-        loss, state = self.model.loss(input, target, state)
-        loss.backward()
-        if self.clip:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
-        self.optimizer.step()
-        return loss.detach(), detach(state)
+        objective, loss, state = self.model.objective(
+            minigrad.tensor(input, device=device), minigrad.tensor(target, device=device), self._state
+        )
+        objective.backward()
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.clip or math.inf)
+        if device.type == "cpu" and not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
+            raise self._broken(self.update + 1, loss.item())  # before the weights are spoilt
+        with self._scaled_rate(share):
+            self.optimizer.step()
+        self._state = detach(state)
+        return loss.detach(), norm
 
-    def _finite(self, loss: float, name: str) -> float:
+    @contextmanager
+    def _scaled_rate(self, share: float) -> Iterator[None]:
+        """A short window moves the weights less, in proportion."""
+        rates = [group["lr"] for group in self.optimizer.param_groups]
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * share
+        yield
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
+
+    def _drawn_length(self, bptt: int) -> int:
+        """About N(bptt, 5), one time in twenty N(bptt / 2, 5), at least 5."""
+        mean = bptt if minigrad.rand(()).item() < 0.95 else bptt / 2
+        return max(5, int(mean + 5 * minigrad.randn(()).item()))
+
+    def _report(self, steps: int) -> Step:
+        self._check_finite()
+        loss, norm = self._meter.report()
+        return Step(
+            epoch=self.epoch + 1,
+            step=self.position,
+            steps=steps,
+            update=self.update,
+            loss=loss,
+            lr=self.lr,
+            gradient_norm=norm,
+            tokens_per_second=self._meter.speed(),
+            seconds=self._elapsed(),
+        )
+
+    def _validate(self, valid: Iterable[tuple[np.ndarray, np.ndarray]], steps: int) -> Generator[Tick, None, float]:
+        with self._averaged_weights():
+            going = evaluation_steps(self.model, valid)
+            while True:
+                try:
+                    next(going)
+                except StopIteration as done:
+                    loss = done.value.loss
+                    break
+                yield Tick(self.epoch + 1, steps, steps, validating=True)
         if not math.isfinite(loss):
-            raise NlpError(
-                f"training broke off: the {name} became {loss} in epoch {self.epoch + 1}; "
+            raise NotFiniteError(
+                f"training broke off: the validation loss became {loss} after epoch {self.epoch + 1}; "
                 f"lower --lr ({self.lr:g}) or --clip ({self.clip:g})"
             )
         return loss
 
+    def _elapsed(self) -> float:
+        """Seconds of training so far."""
+        now = time.perf_counter()
+        self.seconds, self._clock = self.seconds + now - self._clock, now
+        return self.seconds
+
+    # ---- when the numbers break -------------------------------------------------------------------------------------
+
+    def _check_finite(self) -> None:
+        """Read the losses and norms since the last report; NotFiniteError where one is not finite."""
+        first = self.update - len(self._meter.unread) + 1
+        for number, (loss, norm, _) in enumerate(self._meter.read(), first):
+            if not (math.isfinite(loss) and math.isfinite(norm)):
+                raise self._broken(number, loss)
+
+    def _broken(self, update: int, loss: float) -> NotFiniteError:
+        """What to say when update number `update` met nan or infinity. Backpropagation runs from the last parameter to
+        the first, so that the last one with a bad gradient is where it began."""
+        named = list(self.model.named_parameters())
+        spoilt = [name for name, one in named if not bool(minigrad.isfinite(one.data).all())]
+        graded = [(name, one.grad) for name, one in named if one.grad is not None]
+        bad = [name for name, grad in graded if not bool(minigrad.isfinite(_dense(grad)).all())]
+        if spoilt:
+            where = f"the weight {spoilt[-1]} was no longer finite"
+        elif not math.isfinite(loss):
+            where = f"the loss became {loss}"
+        else:
+            where = "the gradients became too large to add up"
+        if bad and not spoilt:
+            where += f", and the first gradient that was not finite is that of {bad[-1]}"
+        return NotFiniteError(
+            f"training broke off in update {update} (epoch {self.epoch + 1}): {where}; "
+            f"lower --lr ({self.lr:g}) or --clip ({self.clip:g})"
+        )
+
+    # ---- after an epoch ---------------------------------------------------------------------------------------------
+
     def _keep_if_best(self, valid_loss: float) -> bool:
+        self.valid_losses.append(valid_loss)
         if valid_loss >= self.best_loss:
             self.epochs_without_progress += 1
             return False
         self.epochs_without_progress = 0
         self.best_loss = valid_loss
-        self.best = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+        with self._averaged_weights():
+            self.best = _copied(self.model)
         return True
 
-    def _slow_down(self) -> None:
-        for group in self.optimizer.param_groups:
-            group["lr"] /= DECAY
+    def _scheduler(self) -> Any:
+        if self.schedule == "plateau" and self.decay > 1:
+            return lr_scheduler.ReduceLROnPlateau(
+                self.optimizer, factor=1 / self.decay, patience=0, threshold=0.0, eps=0.0
+            )
+        if self.schedule == "exponential":
+            return lr_scheduler.LambdaLR(
+                self.optimizer, lambda epoch: self.decay ** -max(0, epoch + 1 - self.decay_after)
+            )
+        if self.schedule == "cosine":
+            return lr_scheduler.CosineAnnealingLR(self.optimizer, self.epochs)
+        return None
 
-    def _end(self, epochs: int) -> str:
+    def _slow_down(self, valid_loss: float) -> None:
+        if isinstance(self.scheduler, lr_scheduler.ReduceLROnPlateau):
+            self.scheduler.step(valid_loss)
+        elif self.scheduler is not None:
+            self.scheduler.step()
+
+    def _average_if_stuck(self, valid_loss: float) -> None:
+        n = self.nt_asgd
+        before = self.valid_losses[: -n - 1] if n else []
+        if not self.averaging and before and valid_loss > min(before):
+            self._begin_averaging()
+
+    def _begin_averaging(self) -> None:
+        """From now on average every weight over the updates: SGD's steps, with the mean of where they lead."""
+        old = self.optimizer
+        settings = {name: old.param_groups[0][name] for name in ("lr", "weight_decay")}
+        self.optimizer = optim.ASGD(self.model.parameters(), lambd=0.0, t0=0, **settings)
+        self.averaging = True
+        if self.scheduler is not None:  # it goes on with the new optimizer where it was with the old one
+            state = self.scheduler.state_dict()
+            self.scheduler = self._scheduler()
+            self.scheduler.load_state_dict(state)
+            for group, one in zip(self.optimizer.param_groups, old.param_groups, strict=True):
+                group.update({name: one[name] for name in ("lr", "initial_lr") if name in one})
+
+    @contextmanager
+    def _averaged_weights(self) -> Iterator[None]:
+        """Put the averages in the place of the weights for a while; nothing where there are none yet."""
+        averages = [(one, state["ax"]) for one, state in self.optimizer.state.items() if "ax" in state]
+        if not (self.averaging and averages):
+            yield
+            return
+        self._unaveraged = _copied(self.model)
+        try:
+            with minigrad.no_grad():
+                for parameter, average in averages:
+                    parameter.copy_(average)
+            yield
+        finally:
+            self.model.load_state_dict(self._unaveraged)
+            self._unaveraged = None
+
+    def _end(self) -> str:
+        """Why training is over, empty where it is not."""
         if self.seconds > self.max_seconds:
             return "the time is up"
-        if self.epochs_without_progress >= self.patience:
+        if self.patience and self.epochs_without_progress >= self.patience:
             return f"no progress for {self.patience} epochs" if self.patience > 1 else "no progress"
-        return "all epochs are done" if self.epoch == epochs else ""
+        return "all epochs are done" if self.epoch >= self.epochs else ""
+
+    # ---- saving and going on ----------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that decides how training goes on, in the middle of an epoch too: weights, optimizer, schedule, carried
+        state, random numbers, the best so far.
+
+        A tree that `minigrad.save` takes. A trainer that loads it continues to the same bits. Raises NotFiniteError where the
+        loss is no longer finite, so that what is saved can be gone on with.
+        """
+        self._check_finite()
+        return {
+            "model": self._unaveraged or self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
+            "random": minigrad.default_generator.get_state(),
+            "carried": self._state,
+            "meter": self._meter.state_dict(),
+            "best": self.best,
+            **{name: getattr(self, name) for name in _PROGRESS},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken, with a model and settings of the same kind."""
+        if state["averaging"] and not self.averaging:
+            self._begin_averaging()
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.scheduler is not None:
+            self.scheduler.load_state_dict(state["scheduler"])
+        minigrad.default_generator.set_state(state["random"])
+        self._state = state["carried"]
+        self._meter = _Meter(**state["meter"])
+        self.best = state["best"]
+        for name in _PROGRESS:
+            setattr(self, name, state[name])
+        self.optimizer.steps_taken = self.update  # the schedule asks whether there was one before it
 
 
-_PROGRESS = ("epoch", "seconds", "epochs_without_progress", "best_loss")
+_PROGRESS = (
+    "epoch",
+    "position",
+    "update",
+    "seconds",
+    "epochs_without_progress",
+    "best_loss",
+    "valid_losses",
+    "averaging",
+)
+
+
+def _copied(model: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+def _dense(gradient: Any) -> Tensor:
+    return gradient.to_dense() if hasattr(gradient, "to_dense") else gradient
 
 
 class _Meter:
-    """Adds up the losses of an epoch on the device, and reads the sum only when a report is made."""
+    """Adds up the losses of an epoch; what was added since the last report stays on the device until it is read."""
 
-    def __init__(self, epoch: int, steps: int) -> None:
-        self.epoch, self.steps, self.step = epoch, steps, 0
-        self.total, self.tokens = 0.0, 0  # up to the last report, and up to now
-        self.unread: Tensor | None = None  # the sum since the last report
-        self.unread_tokens = 0
-        self.began = time.perf_counter()
+    def __init__(
+        self, total: float = 0.0, tokens: int = 0, seconds: float = 0.0, unread: list[Any] | None = None
+    ) -> None:
+        self.total, self.tokens, self.seconds = (
+            total,
+            tokens,
+            seconds,
+        )  # tokens and seconds up to now, total as reported
+        self.unread: list[Any] = unread or []  # (mean loss, norm of the gradient, tokens) of each update
 
-    def add(self, loss: Tensor, tokens: int) -> None:
-        """One more step, with the mean loss of its tokens."""
-        self.unread = loss * tokens if self.unread is None else self.unread + loss * tokens
-        self.unread_tokens += tokens
+    def add(self, loss: Tensor, norm: Tensor, tokens: int, seconds: float) -> None:
+        """One more update, with the mean loss of its tokens."""
+        self.unread.append((loss, norm, tokens))
         self.tokens += tokens
-        self.step += 1
+        self.seconds += seconds
 
-    def report(self) -> Step:
-        """What was added since the last report, of which there is at least one step."""
-        assert self.unread is not None
-        since = self.unread.item()
-        loss = since / self.unread_tokens
+    def read(self) -> list[tuple[float, float, int]]:
+        """What was added since the last report, as numbers."""
+        self.unread = [(float(loss), float(norm), tokens) for loss, norm, tokens in self.unread]
+        return self.unread
+
+    def report(self) -> tuple[float, float]:
+        """(mean loss, largest norm) of what was added since the last report, of which there is at least one update."""
+        read = self.read()
+        since = math.fsum(loss * tokens for loss, _, tokens in read)
+        tokens = sum(tokens for _, _, tokens in read)
         self.total += since
-        self.unread, self.unread_tokens = None, 0
-        return Step(self.epoch, self.step, self.steps, loss, self.speed())
+        self.unread = []
+        return since / tokens, max(norm for _, norm, _ in read)
 
     def mean(self) -> float:
         """The mean loss up to the last report."""
@@ -242,8 +472,8 @@ class _Meter:
 
     def speed(self) -> float:
         """Tokens a second."""
-        return self.tokens / self.elapsed()
+        return self.tokens / max(self.seconds, 1e-9)
 
-    def elapsed(self) -> float:
-        """Seconds since the epoch began."""
-        return max(time.perf_counter() - self.began, 1e-9)
+    def state_dict(self) -> dict[str, Any]:
+        """Everything, in plain numbers."""
+        return {"total": self.total, "tokens": self.tokens, "seconds": self.seconds, "unread": self.read()}

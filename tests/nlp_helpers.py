@@ -18,7 +18,8 @@ def tiny(**options: object) -> Config:
 
 def pattern_corpus(repeats: int = 60) -> Corpus:
     """One sentence again and again: what comes next is certain."""
-    return Corpus("pattern", "a sentence repeated", PATTERN * repeats, PATTERN * 6, PATTERN * 6)
+    parts = {"train": PATTERN * repeats, "valid": PATTERN * 6, "test": PATTERN * 6}
+    return Corpus.of_texts("pattern", "a sentence repeated", **parts)
 
 
 def random_corpus(seed: int, words: int = 30, length: int = 900) -> Corpus:
@@ -28,7 +29,8 @@ def random_corpus(seed: int, words: int = 30, length: int = 900) -> Corpus:
     def text(count: int) -> str:
         return "\n".join(" ".join(f"w{n}" for n in draw.integers(0, words, 9)) for _ in range(count // 10)) + "\n"
 
-    return Corpus("random", "words drawn at random", text(length), text(200), text(200))
+    parts = {"train": text(length), "valid": text(200), "test": text(200)}
+    return Corpus.of_texts("random", "words drawn at random", **parts)
 
 
 def char_vocabulary(text: str) -> Vocabulary:

@@ -1,33 +1,47 @@
 """A recurrent language model: given the words so far, a score for every word that may come next.
 
 The shape of Zaremba, Sutskever and Vinyals, "Recurrent neural network regularization" (2014): dropout stands between
-the layers, never inside the recurrence.
+the layers, never inside the recurrence. Its options lead to the one of Merity, Keskar and Socher, "Regularizing and
+optimizing LSTM language models" (2018): one mask for all time steps, whole words and recurrent weights dropped,
+activations held small.
 
 Shapes: T time steps, B texts side by side, E embedding, H hidden units, L layers, V words in the vocabulary.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import minigrad.nn.functional as F
 from minigrad import Tensor, nn
 
-__all__ = ["CELLS", "RNNLM", "detach"]
+__all__ = ["CELLS", "RNNLM", "State", "detach", "on_state"]
 
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
-State = Any  # an LSTM's (h, c), the h of the others: L, B, H each; None is all zeros
+INITIAL_RANGE = 0.1  # of the embedding and the output layer: small scores at first, all words about equally likely
+State = Any  # for each layer an LSTM's (h, c), the h of the others: 1, B, H each; None is all zeros
 
 
 class RNNLM(nn.Module):
-    """Embedding, dropout, `layers` recurrent layers, dropout, and a linear layer with a score for each word.
+    """Embedding, dropout, `layers` recurrent layers with dropout between them, dropout, a score for each word.
 
     Args:
         vocabulary: how many words there are, V.
         embedding, hidden: sizes E and H.
-        dropout: the probability with which each embedding and each hidden unit is dropped in training.
+        dropout: the probability with which the output of the last layer is dropped in training.
         cell: "lstm", "gru" or "rnn".
-        tied: the output layer's weight is the embedding (Press and Wolf 2017; Inan et al. 2017); needs E = H.
+        tied: the output layer's weight is the embedding (Press and Wolf 2017; Inan et al. 2017). Where E differs from
+            H, the last layer has E units, as in Merity et al.; with a single layer they must be equal.
+        dropout_input, dropout_between: the same before the first layer, and between layers; `dropout` if not said.
+        locked: one mask for all time steps of a call (Gal and Ghahramani 2016).
+        dropout_words: the probability with which a word's embedding is dropped wherever it occurs (the same).
+        weight_drop: the probability with which a recurrent weight is dropped (DropConnect; Merity et al., section 2).
+        activation_penalty: alpha, what the objective adds for each squared output of the last layer after dropout.
+        change_penalty: beta, what it adds for the squared change of that output, before dropout, from step to step
+            (both in section 4.3 of Merity et al.).
+        initial_range: every weight starts in U(-r, r) as in Zaremba et al.; None: the layers as `minigrad.nn` has
+            them, embedding and output in U(-0.1, 0.1).
     """
 
     def __init__(
@@ -39,46 +53,92 @@ class RNNLM(nn.Module):
         dropout: float = 0.2,
         cell: str = "lstm",
         tied: bool = False,
+        *,
+        dropout_input: float | None = None,
+        dropout_between: float | None = None,
+        locked: bool = False,
+        dropout_words: float = 0.0,
+        weight_drop: float = 0.0,
+        activation_penalty: float = 0.0,
+        change_penalty: float = 0.0,
+        initial_range: float | None = None,
     ) -> None:
         super().__init__()
-        if tied and embedding != hidden:
+        last = embedding if tied else hidden
+        if layers == 1 and last != hidden:
             raise ValueError(f"tied weights need embedding and hidden of one size, not {embedding} and {hidden}")
+        kind = nn.LockedDropout if locked else nn.Dropout
         self.embedding = nn.Embedding(vocabulary, embedding)
-        self.dropout = nn.Dropout(dropout)
-        between = dropout if layers > 1 else 0.0  # the one after the last layer is `self.dropout`
-        self.recurrent = CELLS[cell](embedding, hidden, layers, dropout=between)
-        self.decoder = nn.Linear(hidden, vocabulary)
+        self.word_dropout = nn.EmbeddingDropout(dropout_words)
+        self.dropout_input = kind(dropout if dropout_input is None else dropout_input)
+        widths = [embedding, *[hidden] * (layers - 1), last]
+        self.layers = nn.ModuleList(CELLS[cell](widths[i], widths[i + 1]) for i in range(layers))
+        self.dropout_between = kind(dropout if dropout_between is None else dropout_between)
+        self.dropout = kind(dropout)
+        self.decoder = nn.Linear(last, vocabulary)
         if tied:
             self.decoder.weight = self.embedding.weight
-        # Small scores at first: the untrained model then thinks all words about equally likely.
-        nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
-        nn.init.uniform_(self.decoder.weight, -0.1, 0.1)
-        nn.init.zeros_(self.decoder.bias)
+        self.activation_penalty, self.change_penalty = activation_penalty, change_penalty
+        self._initialize(initial_range)
+        if weight_drop:
+            for layer in self.layers:
+                nn.utils.weight_drop(layer, "weight_hh_l0", weight_drop)
 
-    def features(self, input: Tensor, state: State = None) -> tuple[Tensor, State]:
-        """What the output layer reads at each place, (T, B, H), of words (T, B); and the state after the last."""
-        embedded = self.dropout(self.embedding(input))  # T, B, E
-        output, state = self.recurrent(embedded, state)
-        return self.dropout(output), state
+    def _initialize(self, r: float | None) -> None:
+        everywhere = [] if r is None else [weight for layer in self.layers for weight in layer.parameters()]
+        for weight in [self.embedding.weight, self.decoder.weight, *everywhere]:
+            nn.init.uniform_(weight, -(r or INITIAL_RANGE), r or INITIAL_RANGE)
+        nn.init.zeros_(self.decoder.bias)
 
     def forward(self, input: Tensor, state: State = None) -> tuple[Tensor, State]:
         """The scores (T, B, V) of every next word after each of the words (T, B), and the state after the last."""
-        features, state = self.features(input, state)
-        return self.decoder(features), state
+        output, state = self._read(input, state)
+        return self.decoder(self.dropout(output)), state
 
     def loss(self, input: Tensor, target: Tensor, state: State = None, reduction: str = "mean") -> tuple[Tensor, State]:
-        """The cross-entropy (nats) of the words `target` (T, B) that follow `input` (T, B), and the state.
+        """The cross-entropy (nats) of the words `target` (T, B) that follow `input` (T, B), and the state."""
+        output, state = self._read(input, state)
+        return self._cross_entropy(self.dropout(output), target, reduction), state
 
-        The scores of all places are never held at once: at T * B * V they would be the largest array by far.
-        """
-        features, state = self.features(input, state)
+    def objective(self, input: Tensor, target: Tensor, state: State = None) -> tuple[Tensor, Tensor, State]:
+        """What training makes small, the mean cross-entropy in it, and the state."""
+        output, state = self._read(input, state)
+        dropped = self.dropout(output)
+        objective = loss = self._cross_entropy(dropped, target, "mean")
+        if self.activation_penalty:
+            objective = objective + self.activation_penalty * (dropped * dropped).mean()
+        if self.change_penalty and len(output) > 1:
+            change = output[1:] - output[:-1]
+            objective = objective + self.change_penalty * (change * change).mean()
+        return objective, loss, state
+
+    def _read(self, input: Tensor, state: State) -> tuple[Tensor, State]:
+        """The outputs of the last layer (T, B, H) over words (T, B), and the state after the last word."""
+        output = self.dropout_input(self.word_dropout(self.embedding, input))  # T, B, E
+        before = [None] * len(self.layers) if state is None else state
+        after = []
+        for place, layer in enumerate(self.layers):
+            if place:
+                output = self.dropout_between(output)
+            output, last = layer(output, before[place])
+            after.append(last)
+        return output, tuple(after)
+
+    def _cross_entropy(self, features: Tensor, target: Tensor, reduction: str) -> Tensor:
+        """The scores of all places are never held at once: at T * B * V they would be the largest array by far."""
         rows = features.reshape(-1, features.shape[-1])  # T * B, H
-        loss = F.linear_cross_entropy(
+        return F.linear_cross_entropy(
             rows, self.decoder.weight, target.reshape(-1), linear_bias=self.decoder.bias, reduction=reduction
         )
-        return loss, state
+
+
+def on_state(state: State, function: Callable[[Tensor], Tensor]) -> State:
+    """The same state with `function` applied to each of its tensors, all (1, B, H)."""
+    if isinstance(state, tuple):
+        return tuple([on_state(part, function) for part in state])
+    return function(state)
 
 
 def detach(state: State) -> State:
     """The same state as plain values: backpropagation through time stops here."""
-    return tuple(part.detach() for part in state) if isinstance(state, tuple) else state.detach()
+    return on_state(state, Tensor.detach)

@@ -49,9 +49,10 @@ class BpttBatches:
         _at_least_one(bptt, "BPTT length")
         self.bptt = bptt
         self.streams = batchify(ids, batch_size)  # (T_total, B)
+        self.steps = len(self.streams) - 1  # the tokens of a stream that can be foretold
 
     def __len__(self) -> int:
-        return -(-(len(self.streams) - 1) // self.bptt)
+        return -(-self.steps // self.bptt)
 
     def __getitem__(self, index: int) -> Window:
         if not 0 <= index < len(self):
@@ -63,7 +64,7 @@ class BpttBatches:
 
     def window(self, start: int, length: int) -> Window:
         """The window of `length` steps from `start` on, shorter where the streams end: for lengths drawn at random."""
-        stop = min(start + length, len(self.streams) - 1)
+        stop = min(start + length, self.steps)
         return _int64(self.streams[start:stop]), _int64(self.streams[start + 1 : stop + 1])
 
 

@@ -1,48 +1,99 @@
 """A corpus: one text to train on, one to choose the best model by, one to judge it by.
 
-`load_corpus` reads them from the user's files, `default_corpus` from the documentation that every CPython brings along.
+`load_corpus` takes them from the user's files, `default_corpus` from the documentation that every CPython brings along.
+A corpus says where its texts are; they are read piece by piece when they are needed, and never lie in memory whole.
 """
 
-import codecs
-import hashlib
-import os
 import platform
-import re
-import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from typing import Protocol
 
 from nlp.errors import NlpError
+from nlp.text.files import JoinedFiles, StrPath, TextFile
 from nlp.text.python_docs import python_documentation
 
-__all__ = ["Corpus", "default_corpus", "load_corpus", "read_text"]
+__all__ = ["Corpus", "Part", "Text", "default_corpus", "load_corpus", "split"]
 
 TRAIN_SHARE, VALID_SHARE, TEST_SHARE = 0.90, 0.05, 0.05
+PIECE = 1 << 20  # characters of a text in memory, to its next line end, that are read at a time
 BLOCK = 10  # paragraphs of the default corpus that stay together in one part
 
-StrPath = str | os.PathLike[str]
+
+class Part(Protocol):
+    """A text that can be read again and again, in order, in pieces of bounded size."""
+
+    @property
+    def size(self) -> int:
+        """About how many bytes there are, for showing how far a reader has come."""
+
+    def pieces(self) -> Iterator[str]: ...
+
+
+class Divisible(Protocol):
+    """A text of which a stretch can be read by itself."""
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def characters(self) -> int: ...
+
+    def pieces(self, start: int = 0, stop: int | None = None) -> Iterator[str]: ...
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text that is in memory already."""
+
+    text: str
+
+    @property
+    def size(self) -> int:
+        return len(self.text)
+
+    @property
+    def characters(self) -> int:
+        return len(self.text)
+
+    def pieces(self, start: int = 0, stop: int | None = None) -> Iterator[str]:
+        stop = self.characters if stop is None else min(stop, self.characters)
+        while start < stop:
+            end = self.text.find("\n", start + PIECE, stop) + 1 or stop
+            yield self.text[start:end]
+            start = end
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Characters `start` to before `stop` of a longer text."""
+
+    text: Divisible
+    start: int
+    stop: int
+
+    @property
+    def size(self) -> int:
+        return self.text.size * (self.stop - self.start) // self.text.characters
+
+    def pieces(self) -> Iterator[str]:
+        return self.text.pieces(self.start, self.stop)
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Texts for training, validation and, where there is one, test; `source` says in words where they come from."""
+    """The parts "train", "valid" and, where there is one, "test"; `source` says in words where they come from."""
 
     name: str
     source: str
-    train: str
-    valid: str
-    test: str | None = None
+    parts: Mapping[str, Part]
 
-    @cached_property
-    def sha256(self) -> str:
-        """The hash of the three texts one after the other, as UTF-8: equal hashes mean equal experiments."""
-        digest = hashlib.sha256()
-        for part in (self.train, self.valid, self.test or ""):
-            digest.update(part.encode())
-        return digest.hexdigest()
+    @classmethod
+    def of_texts(cls, name: str, source: str, **texts: str) -> "Corpus":
+        """A corpus of texts in memory: `Corpus.of_texts("n", "where from", train="…", valid="…")`."""
+        return cls(name, source, {part: Text(text) for part, text in texts.items()})
 
 
 # ---- the default corpus -------------------------------------------------------------------------------------------
@@ -53,7 +104,7 @@ def default_corpus(stdlib: Path | None = None) -> Corpus:
 
     Blocks of ten paragraphs are dealt out 90/5/5, every tenth block in turn to validation and to test, so that each
     part speaks of every subject. No paragraph occurs twice. The text differs between Python versions; `source` names
-    the version and `sha256` the text. `stdlib`: a standard library's sources, by default those of the running Python.
+    the version. `stdlib`: a standard library's sources, by default those of the running Python.
 
     Raises NlpError where the sources are absent.
     """
@@ -65,7 +116,7 @@ def default_corpus(stdlib: Path | None = None) -> Corpus:
         parts[part].extend(paragraphs[start : start + BLOCK])
     texts = {part: "".join(f"{paragraph}\n" for paragraph in lines) for part, lines in parts.items()}
     where = f"Python {platform.python_version()}" if stdlib is None else str(stdlib)
-    return Corpus(name="python-docs", source=f"the documentation and docstrings of {where}, split 90/5/5", **texts)
+    return Corpus.of_texts("python-docs", f"the documentation and docstrings of {where}, split 90/5/5", **texts)
 
 
 # ---- the user's own texts -----------------------------------------------------------------------------------------
@@ -80,20 +131,19 @@ def load_corpus(
 ) -> Corpus:
     """A corpus from UTF-8 files; with no argument, the default corpus.
 
-    - `text`: the files are joined in order and split 90/5/5, in order and at line ends (see `split_text`).
+    - `text`: the files are joined in order and split 90/5/5, in order and at line ends (see `split`).
     - `train`, `valid`, `test`: each file is taken as it is. Without `valid`, the last 5% of `train` is set aside for
       it; without `test` there is none.
 
-    Raises NlpError for files that `read_text` refuses, for `text` and `train` together, and for `valid` or `test`
-    without `train`.
+    Files that are split are read once here, to find the places; the others are only looked at. Raises NlpError for
+    files that `TextFile` refuses, for `text` and `train` together, and for `valid` or `test` without `train`.
     """
     if text and (train or valid or test):
         raise NlpError("--text splits its files by itself: give either --text, or --train with --valid and --test")
     if text:
-        joined = "".join(_with_line_end(read_text(path)) for path in text)
-        first, second, third = split_text(joined, (TRAIN_SHARE, VALID_SHARE, TEST_SHARE))
+        first, second, third = split(JoinedFiles(text), (TRAIN_SHARE, VALID_SHARE, TEST_SHARE))
         source = f"{', '.join(map(str, text))}, split 90/5/5 in order"
-        return Corpus(Path(text[0]).stem, source, first, second, third)
+        return Corpus(Path(text[0]).stem, source, {"train": first, "valid": second, "test": third})
     if train:
         return _corpus_from_parts(train, valid, test)
     if valid or test:
@@ -102,24 +152,21 @@ def load_corpus(
 
 
 def _corpus_from_parts(train: StrPath, valid: StrPath | None, test: StrPath | None) -> Corpus:
-    train_text = read_text(train)
-    test_text = None if test is None else read_text(test)
+    held_out: dict[str, Part] = {} if test is None else {"test": TextFile(test)}
+    train_part: Part
+    valid_part: Part
     if valid is None:
-        train_text, valid_text = split_text(train_text, (1 - VALID_SHARE, VALID_SHARE))
+        train_part, valid_part = split(JoinedFiles([train], line_ends=False), (1 - VALID_SHARE, VALID_SHARE))
         source = f"{train}, its last {VALID_SHARE:.0%} set aside for validation"
     else:
-        valid_text = read_text(valid)
+        train_part, valid_part = TextFile(train), TextFile(valid)
         source = f"{train}, validated on {valid}"
     if test is not None:
         source += f", tested on {test}"
-    return Corpus(Path(train).stem, source, train_text, valid_text, test_text)
+    return Corpus(Path(train).stem, source, {"train": train_part, "valid": valid_part, **held_out})
 
 
-def _with_line_end(text: str) -> str:
-    return text if text.endswith("\n") else text + "\n"
-
-
-def split_text(text: str, shares: Sequence[float]) -> list[str]:
+def split(text: Divisible, shares: Sequence[float]) -> list[Stretch]:
     """`text` cut, in order, into parts of about these `shares` (which add up to 1); joined they are `text` again.
 
     A cut falls on the line end nearest to its mark. Where none lies within half the smallest share of the mark, as in
@@ -127,64 +174,37 @@ def split_text(text: str, shares: Sequence[float]) -> list[str]:
 
     Raises NlpError for a text with fewer characters than the parts need.
     """
-    reach = int(min(shares) / 2 * len(text))
+    length = text.characters
+    reach = int(min(shares) / 2 * length)
     cuts = [0]
     done = 0.0
     for share in shares[:-1]:
         done += share
-        cuts.append(_nearest_line_end(text, round(done * len(text)), reach))
-    cuts.append(len(text))
-    parts = [text[start:end] for start, end in pairwise(cuts)]
-    if not all(parts):
+        cuts.append(_nearest_line_end(text, round(done * length), reach))
+    cuts.append(length)
+    if any(start >= end for start, end in pairwise(cuts)):
         raise NlpError(
-            f"a text of {len(text)} characters is too short to be split into {len(shares)} parts: give a longer one"
+            f"a text of {length} characters is too short to be split into {len(shares)} parts: give a longer one"
         )
-    return parts
+    return [Stretch(text, start, end) for start, end in pairwise(cuts)]
 
 
-def _nearest_line_end(text: str, mark: int, reach: int) -> int:
+def _nearest_line_end(text: Divisible, mark: int, reach: int) -> int:
     """The place after a newline that is nearest to `mark` and at most `reach` away, else `mark`."""
-    before = text.rfind("\n", max(mark - reach - 1, 0), mark) + 1  # 0 where there is none
-    after = text.find("\n", mark, mark + reach) + 1
-    candidates = [place for place in (before, after) if place]
+    before = _line_end(text, max(mark - reach - 1, 0), mark, last=True)
+    after = _line_end(text, mark, mark + reach, last=False)
+    candidates = [place for place in (before, after) if place is not None]
     return min(candidates, key=lambda place: abs(place - mark), default=mark)
 
 
-# ---- one file -----------------------------------------------------------------------------------------------------
-
-
-def read_text(path: StrPath) -> str:
-    """The text of a UTF-8 file, line ends as ``\\n`` whatever the system it comes from, a byte order mark left out.
-
-    Raises NlpError for a file that is missing, unreadable, no regular file, empty, binary, or not UTF-8.
-    """
-    data = _read_bytes(path)
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise NlpError(f"{path} is UTF-16, not UTF-8: convert it, for example with iconv -f UTF-16 -t UTF-8")
-    if b"\0" in data:
-        raise NlpError(f"{path} is a binary file (byte {data.index(0)} is NUL), not a text: give a UTF-8 text file")
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise NlpError(
-            f"{path} is not UTF-8: byte {error.start} is 0x{data[error.start]:02X} ({error.reason}); "
-            "convert the file to UTF-8 first"
-        ) from error
-    text = re.sub(r"\r\n?", "\n", text.removeprefix("\ufeff"))
-    if not text.strip():
-        raise NlpError(f"{path} is empty: give a file with text in it")
-    return text
-
-
-def _read_bytes(path: StrPath) -> bytes:
-    try:
-        mode = os.stat(path).st_mode
-        if stat.S_ISDIR(mode):
-            raise NlpError(f"{path} is a directory: give the text files in it one by one")
-        if not stat.S_ISREG(mode):  # reading a pipe could wait for ever
-            raise NlpError(f"{path} is a pipe or a device: save its text in a file, and give that")
-        return Path(path).read_bytes()
-    except FileNotFoundError as error:
-        raise NlpError(f"{path} does not exist: check the path") from error
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path itself
-        raise NlpError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+def _line_end(text: Divisible, start: int, stop: int, *, last: bool) -> int | None:
+    """The place after the last or the first newline among the characters `start` to before `stop`."""
+    found = None
+    for piece in text.pieces(start, stop):
+        place = piece.rfind("\n") if last else piece.find("\n")
+        if place >= 0:
+            found = start + place + 1
+            if not last:
+                break
+        start += len(piece)
+    return found

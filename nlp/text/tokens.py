@@ -1,22 +1,49 @@
-"""Text into tokens and back: words or characters.
+"""Text into tokens and back: words and characters here, bytes and pieces of words in the modules beside this one.
 
-A tokenizer is stateless and small: `encode` gives the tokens of a text as strings, `decode` a text for tokens, and
-`settings` what a run has to remember to build it again with `make_tokenizer`.
+A tokenizer has no state: `encode` gives the tokens of a text as strings, `decode` a text for tokens, `spelling` the
+same token by token, and `settings` what a run has to remember to build it again with `make_tokenizer`.
 """
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cache
 from itertools import chain
+from pathlib import Path
 from typing import Protocol
 
-from nlp.errors import NlpError
+import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["EOS", "UNK", "CharTokenizer", "Tokenizer", "WordTokenizer", "looks_pretokenized", "make_tokenizer"]
+from nlp.errors import NlpError
+from nlp.text.bpe import TOKENIZER, BpeTokenizer
+from nlp.text.byte_tokens import ByteTokenizer
+
+__all__ = [
+    "EOS",
+    "UNICODE",
+    "UNK",
+    "CharTokenizer",
+    "Spelling",
+    "Tokenizer",
+    "WordTokenizer",
+    "looks_pretokenized",
+    "make_tokenizer",
+]
 
 UNK = "<unk>"  # stands for every token the vocabulary does not have
 EOS = "<eos>"  # stands for the end of a line
+UNICODE = 0x110000  # code points there are
+
+
+class Spelling(Protocol):
+    """The text of tokens, as they come: what `decode` gives for all of them, in pieces."""
+
+    def add(self, token: str) -> str:
+        """What this token adds to the text."""
+
+    def end(self) -> str:
+        """What is left when no token follows."""
 
 
 class Tokenizer(Protocol):
@@ -29,21 +56,35 @@ class Tokenizer(Protocol):
 
     def decode(self, tokens: Iterable[str]) -> str: ...
 
+    def spelling(self) -> Spelling: ...
+
     def settings(self) -> dict[str, str | bool]: ...
 
 
-def make_tokenizer(level: str, *, pretokenized: bool = False, lowercase: bool = False) -> Tokenizer:
-    """The tokenizer of a level, `"word"` or `"char"`; `make_tokenizer(**t.settings())` is `t` again.
+def make_tokenizer(
+    level: str, *, pretokenized: bool = False, lowercase: bool = False, folder: Path | None = None
+) -> Tokenizer:
+    """The tokenizer of a level, `"word"`, `"char"`, `"byte"` or `"bpe"`.
 
-    Raises NlpError for another level, and for an option the level does not have.
+    `make_tokenizer(**t.settings(), folder=folder)` is `t` again. Level bpe alone has more to remember than settings: it
+    is read from `tokenizer.json` in `folder`, which the other levels do not look at.
+
+    Raises NlpError for another level, for an option the level does not have, and for a `tokenizer.json` that is missing
+    or damaged.
     """
+    if pretokenized and level != "word":
+        raise NlpError(f"a text is pre-tokenised into words, so that pretokenized goes with level word, not {level}")
     if level == "word":
         return WordTokenizer(pretokenized=pretokenized, lowercase=lowercase)
     if level == "char":
-        if pretokenized:
-            raise NlpError("a text is pre-tokenised into words, so that pretokenized goes with level word, not char")
         return CharTokenizer(lowercase=lowercase)
-    raise NlpError(f"there is no token level {level!r}: choose word or char")
+    if level == "byte":
+        return ByteTokenizer(lowercase=lowercase)
+    if level == "bpe":
+        if folder is None:
+            raise NlpError("a tokenizer of level bpe is read from a folder with its tokenizer.json: name the folder")
+        return BpeTokenizer.load(folder / TOKENIZER, lowercase=lowercase)
+    raise NlpError(f"there is no token level {level!r}: choose word, char, byte or bpe")
 
 
 # ---- characters ---------------------------------------------------------------------------------------------------
@@ -64,8 +105,22 @@ class CharTokenizer:
     def encode(self, text: str) -> list[str]:
         return list(text.lower() if self.lowercase else text)
 
+    def codes(self, text: str) -> NDArray[np.uint32]:
+        """The tokens as code points, shape (N,): the same as `encode`, for work on whole arrays."""
+        whole = text.lower() if self.lowercase else text
+        return np.frombuffer(whole.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+
     def decode(self, tokens: Iterable[str]) -> str:
-        return "".join("\N{REPLACEMENT CHARACTER}" if token == UNK else token for token in tokens)
+        return "".join(map(self.add, tokens))
+
+    def spelling(self) -> Spelling:
+        return self
+
+    def add(self, token: str) -> str:
+        return "\N{REPLACEMENT CHARACTER}" if token == UNK else token
+
+    def end(self) -> str:
+        return ""
 
     def settings(self) -> dict[str, str | bool]:
         return {"level": self.level, "lowercase": self.lowercase}
@@ -77,6 +132,8 @@ APOSTROPHE = "\N{RIGHT SINGLE QUOTATION MARK}"  # as printed; it is also the clo
 OPENING = frozenset("([{\u2018“¿¡$£€")  # written without a space after them
 CLOSING = frozenset([*")]},.;:!?”%", APOSTROPHE, "..."])  # written without a space before them
 JOINING = frozenset("/@")  # neither
+
+KEPT, LONGEST_KEPT = 1 << 16, 40  # chunks of text whose tokens are remembered, and their greatest length
 
 
 class WordTokenizer:
@@ -104,13 +161,14 @@ class WordTokenizer:
     def encode(self, text: str) -> list[str]:
         if self.lowercase:
             text = text.lower()
-        if self.pretokenized:
-            return text.replace("\n", f" {EOS} ").split()
-        return [EOS if token == "\n" else token for token in _prose_pattern().findall(text)]
+        chunks = text.replace("\n", f" {EOS} ").split()
+        return chunks if self.pretokenized else list(chain.from_iterable(map(_prose_tokens.__getitem__, chunks)))
 
     def decode(self, tokens: Iterable[str]) -> str:
-        separated = _one_space(tokens) if self.pretokenized else _prose_spacing(tokens)
-        return "".join(separated)
+        return "".join(map(self.spelling().add, tokens))
+
+    def spelling(self) -> Spelling:
+        return OneSpace() if self.pretokenized else ProseSpacing()
 
     def settings(self) -> dict[str, str | bool]:
         return {"level": self.level, "pretokenized": self.pretokenized, "lowercase": self.lowercase}
@@ -145,7 +203,7 @@ def _prose_pattern() -> re.Pattern[str]:
     marks = _combining_marks()
     letter, inside = rf"[\w{marks}]", rf"[.'{APOSTROPHE}-]"
     return re.compile(
-        rf"\n|{UNK}|{EOS}"
+        rf"{UNK}|{EOS}"
         rf"|(?<!{letter})-?\d+(?:[.,:]\d+)*(?!{letter})(?!{inside}{letter})"  # a number
         rf"|{letter}+(?:{inside}{letter}+)*"  # a word
         r"|\.{2,}|-{2,}"
@@ -153,41 +211,76 @@ def _prose_pattern() -> re.Pattern[str]:
     )
 
 
-def _one_space(tokens: Iterable[str]) -> Iterator[str]:
-    at_line_start = True
-    for token in tokens:
-        if not at_line_start and token != EOS:
-            yield " "
-        yield "\n" if token == EOS else token
-        at_line_start = token == EOS
+class _ProseTokens(dict[str, list[str]]):
+    """The tokens of what stands between white space, kept for the next time: most of a text has been there before.
+
+    No token has white space in it and none depends on what is beyond the next, so that chunk by chunk gives the tokens
+    of the whole text, several times as fast.
+    """
+
+    def __missing__(self, chunk: str) -> list[str]:
+        tokens: list[str] = _prose_pattern().findall(chunk)
+        if len(chunk) <= LONGEST_KEPT:
+            if len(self) >= KEPT:
+                self.clear()
+            self[chunk] = tokens
+        return tokens
 
 
-def _prose_spacing(tokens: Iterable[str]) -> Iterator[str]:
+_prose_tokens = _ProseTokens()
+
+
+class OneSpace:
+    """Tokens with one space between them."""
+
+    def __init__(self) -> None:
+        self._at_line_start = True
+
+    def add(self, token: str) -> str:
+        space = "" if self._at_line_start or token == EOS else " "
+        self._at_line_start = token == EOS
+        return "\n" if token == EOS else space + token
+
+    def end(self) -> str:
+        return ""
+
+
+class ProseSpacing:
     """Each token, before it a space unless one of the two attaches to the other.
 
     Straight quotes open and close in turn within a line. No token but ``/`` and ``@`` attaches on both sides, and these
     are never part of a word, so that attaching cannot melt tokens into one word; what is left is two tokens that melt
     by themselves (a dot after a dot), and these are looked at one by one.
     """
-    pattern = _prose_pattern()
-    open_quotes: set[str] = set()
-    previous, attaches_next = "\n", True
-    for token in tokens:
+
+    def __init__(self) -> None:
+        self._start_line()
+
+    def _start_line(self) -> None:
+        self._open_quotes: set[str] = set()
+        self._previous, self._attaches_next = "\n", True
+
+    def add(self, token: str) -> str:
         if token == EOS:
-            yield "\n"
-            open_quotes.clear()
-            previous, attaches_next = "\n", True
-            continue
+            self._start_line()
+            return "\n"
         if token in ("'", '"'):
-            attaches_back = token in open_quotes
+            attaches_back = token in self._open_quotes
             attaches_after = not attaches_back
-            open_quotes ^= {token}
+            self._open_quotes ^= {token}
         else:
             attaches_back = token in CLOSING or token in JOINING
             attaches_after = token in OPENING or token in JOINING
-        if previous != "\n" and not (
-            (attaches_back or attaches_next) and pattern.findall(previous + token) == [previous, token]
-        ):
-            yield " "
-        yield token
-        previous, attaches_next = token, attaches_after
+        attached = self._previous == "\n" or (
+            (attaches_back or self._attaches_next) and _stay_apart(self._previous, token)
+        )
+        self._previous, self._attaches_next = token, attaches_after
+        return token if attached else f" {token}"
+
+    def end(self) -> str:
+        return ""
+
+
+def _stay_apart(first: str, second: str) -> bool:
+    """Whether two tokens are still two when they are written without a space."""
+    return _prose_pattern().findall(first + second) == [first, second]

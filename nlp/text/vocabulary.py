@@ -2,7 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import nsmallest
 from itertools import repeat
 
 import numpy as np
@@ -11,16 +12,18 @@ from numpy.typing import NDArray
 from nlp.errors import NlpError
 from nlp.text.tokens import EOS, UNK
 
-__all__ = ["Vocabulary"]
+__all__ = ["CHUNK", "Vocabulary"]
 
 LARGEST_COUNT = 2**63 - 1
+CHUNK = 1 << 20  # ids looked at in one go, where they may lie on disk
 Ids = NDArray[np.integer]
 
 
 class Vocabulary:
     """Tokens numbered from 0, each with its count in the training text.
 
-    `<unk>` is always among them: it stands for every other token, and its count includes those that were left out.
+    `<unk>` stands for every other token, and its count includes those that were left out. Only a vocabulary that lacks
+    nothing, of bytes or of pieces made of bytes, does without it.
     """
 
     def __init__(self, tokens: Sequence[str], counts: Sequence[int]) -> None:
@@ -33,8 +36,6 @@ class Vocabulary:
         if len(self._id_of) != len(self.tokens):
             twice = Counter(self.tokens).most_common(1)[0][0]
             raise NlpError(f"the token {twice!r} occurs twice in a vocabulary: every token has one id")
-        if UNK not in self._id_of:
-            raise NlpError(f"a vocabulary needs the token {UNK}, which stands for all that it lacks")
 
     @classmethod
     def build(
@@ -45,14 +46,26 @@ class Vocabulary:
         max_size: int | None = None,
         specials: Sequence[str] = (UNK, EOS),
     ) -> "Vocabulary":
-        """The vocabulary of a training text: the `specials` first, then the tokens by falling count.
+        """The vocabulary of a training text: see `from_counts`."""
+        return cls.from_counts(Counter(tokens).items(), min_count=min_count, max_size=max_size, specials=specials)
 
-        Tokens of equal count stand in alphabetical order, so that the ids depend on the counts alone. Tokens seen
-        fewer than `min_count` times, and the rarest beyond `max_size` tokens in all, are left out and count as
-        `<unk>`. With `min_count=1` a model never sees `<unk>` in training unless the text has it, and can only
-        guess at it later: use 2 or more for text that was not prepared.
+    @classmethod
+    def from_counts(
+        cls,
+        counts: Iterable[tuple[str, int]],
+        *,
+        min_count: int = 1,
+        max_size: int | None = None,
+        specials: Sequence[str] = (UNK, EOS),
+    ) -> "Vocabulary":
+        """The vocabulary of a training text whose tokens occur so often, each given once, in any order.
 
-        Raises NlpError where the numbers leave no vocabulary.
+        The `specials` come first, then the tokens by falling count. Tokens of equal count stand in alphabetical order,
+        so that the ids depend on the counts alone. Tokens seen fewer than `min_count` times, and the rarest beyond
+        `max_size` tokens in all, are left out and count as `<unk>`. With `min_count=1` a model never sees `<unk>` in
+        training unless the text has it, and can only guess at it later: use 2 or more for text that was not prepared.
+
+        What is left out takes no memory. Raises NlpError where the numbers leave no vocabulary.
         """
         if min_count < 1:
             raise NlpError(f"the least count of a token in the vocabulary is at least 1, not {min_count}")
@@ -63,12 +76,20 @@ class Vocabulary:
                 f"a vocabulary of {max_size} has no room for tokens beside {', '.join(specials)}: "
                 f"choose a size of at least {len(specials) + 1}"
             )
-        counts = Counter(tokens)
-        total = counts.total()
-        known = {special: counts.pop(special, 0) for special in specials}
-        by_count = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-        room = None if max_size is None else max_size - len(specials)
-        known.update((token, count) for token, count in by_count[:room] if count >= min_count)
+        known = dict.fromkeys(specials, 0)
+        total = 0
+
+        def frequent() -> Iterator[tuple[int, str]]:
+            nonlocal total
+            for token, count in counts:
+                total += count
+                if token in known:
+                    known[token] = count
+                elif count >= min_count:
+                    yield -count, token
+
+        by_count = sorted(frequent()) if max_size is None else nsmallest(max_size - len(specials), frequent())
+        known.update((token, -count) for count, token in by_count)
         known[UNK] += total - sum(known.values())
         return cls(list(known), list(known.values()))
 
@@ -89,12 +110,16 @@ class Vocabulary:
         return f"Vocabulary({len(self)} tokens, from a text of {self.counts.sum()})"
 
     def id_of(self, token: str) -> int:
-        """The id of a token, that of `<unk>` where the vocabulary lacks it."""
-        return self._id_of.get(token, self._id_of[UNK])
+        """The id of a token, that of `<unk>` where the vocabulary lacks it. NlpError where it has no `<unk>` either."""
+        id = self._id_of.get(token, self.unk_id)
+        if id is None:
+            raise _unknown(token)
+        return id
 
     @property
-    def unk_id(self) -> int:
-        return self._id_of[UNK]
+    def unk_id(self) -> int | None:
+        """The id of `<unk>`, None where there is none (every text is made of bytes)."""
+        return self._id_of.get(UNK)
 
     @property
     def eos_id(self) -> int | None:
@@ -102,7 +127,12 @@ class Vocabulary:
         return self._id_of.get(EOS)
 
     def encode(self, tokens: Iterable[str]) -> NDArray[np.int32]:
-        """The ids of the tokens, shape (N,); `<unk>` for those that the vocabulary lacks. Takes any iterator."""
+        """The ids of the tokens, shape (N,); `<unk>` for those that the vocabulary lacks. Takes any iterator.
+
+        Raises NlpError for a token that it lacks where it has no `<unk>` either.
+        """
+        if self.unk_id is None:
+            return np.fromiter(map(self.id_of, tokens), dtype=np.int32)
         return np.fromiter(map(self._id_of.get, tokens, repeat(self.unk_id)), dtype=np.int32)
 
     def decode(self, ids: Iterable[int] | Ids) -> list[str]:
@@ -121,9 +151,12 @@ class Vocabulary:
         """
         if ids.size == 0:
             raise NlpError("the perplexity of an empty text is not defined: give at least one token")
-        _check_range(ids, len(self))
         log_probability = np.log(self.counts + 1) - np.log(self.counts.sum() + len(self))
-        occurrences = np.bincount(ids, minlength=len(self))
+        occurrences = np.zeros(len(self), dtype=np.int64)
+        for start in range(0, ids.size, CHUNK):
+            chunk = ids[start : start + CHUNK]
+            _check_range(chunk, len(self))
+            occurrences += np.bincount(chunk, minlength=len(self))
         return float(np.exp(-(occurrences @ log_probability) / ids.size))
 
     # ---- as a file ------------------------------------------------------------------------------------------------
@@ -150,6 +183,10 @@ class Vocabulary:
             if type(count) is not int or not 0 <= count <= LARGEST_COUNT:  # True and 1.0 are no counts
                 raise NlpError(f"a count is a whole number from 0, and a vocabulary file has {count!r} among them")
         return cls(tokens, counts)
+
+
+def _unknown(token: str) -> NlpError:
+    return NlpError(f"the token {token!r} is not in this vocabulary, which has no {UNK} to stand for it")
 
 
 def _check_range(ids: Ids, size: int) -> None:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
+import json
 import re
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from nlp_helpers import PATTERN, TINY
 
-from nlp.run_folder import CURVES, METRICS, WEIGHTS
-from nlp.train import Epoch, Trainer
+from nlp.run_folder import CURVES
 
 typer_testing = pytest.importorskip("typer.testing", reason="the command line needs the nlp extra")
 
@@ -73,27 +68,6 @@ def test_several_texts_and_texts_taken_whole(text: Path) -> None:
     assert "45 valid" in result.stdout
 
 
-def test_generate_writes_the_prompt_and_what_follows(trained: Path) -> None:
-    result = call("generate", trained, "--prompt", "the cat sat on", "--length", 12, "--temperature", 0)
-    assert result.exit_code == 0
-    assert result.stdout == "the cat sat on the mat and the dog ran to the red barn\nthe\n"
-    assert call("generate", trained, "--seed", 4).stdout == call("generate", trained, "--seed", 4).stdout
-    wild = [call("generate", trained, "--temperature", 5).stdout for _ in range(2)]
-    assert wild[0] != wild[1]
-
-
-def test_eval_gives_the_perplexity_and_counts_what_is_unknown(trained: Path, tmp_path: Path) -> None:
-    path = tmp_path / "other.txt"
-    path.write_text("the zebra sat on the mat\n", encoding="utf-8")
-    result = call("eval", trained, "--text", path, trained.parent / "book.txt")
-    assert result.exit_code == 0
-    rows = [line.split()[-4:] for line in result.stdout.splitlines() if re.search(r"\d$", line)]
-    assert [row[:2] for row in rows] == [["7", "1"], ["1,200", "0"]]
-    assert float(rows[1][2]) < 1.5 < float(rows[1][3])
-    assert "<unk>" in result.stdout
-    assert "<unk>" not in call("eval", trained, "--text", trained.parent / "book.txt").stdout
-
-
 def written(name: str, content: bytes) -> Callable[[], Path]:
     def make() -> Path:
         Path(name).write_bytes(content)
@@ -111,7 +85,10 @@ MISTAKES: dict[str, tuple[list[object], str]] = {
     "too short": (["train", "--text", written("short.txt", b"so short\na text\nit is\n" * 3)], "too short"),
     "text and train": (["train", "--text", "book.txt", "--train", "book.txt"], "give either --text, or --train"),
     "valid alone": (["train", "--valid", "book.txt"], "--train FILE"),
-    "an unknown level": (["train", "--text", "book.txt", "--level", "sound"], "--level is one of word, char"),
+    "an unknown level": (
+        ["train", "--text", "book.txt", "--level", "sound"],
+        "--level is one of word, char, byte, bpe",
+    ),
     "an unknown model": (["train", "--text", "book.txt", "--model", "gpt"], "--model is one of lstm, gru, rnn"),
     "an unknown optimizer": (["train", "--text", "book.txt", "--optimizer", "x"], "--optimizer is one of sgd, adam"),
     "no layer": (["train", "--text", "book.txt", "--layers", 0], "--layers must be at least 1"),
@@ -119,15 +96,11 @@ MISTAKES: dict[str, tuple[list[object], str]] = {
     "not a number": (["train", "--text", "book.txt", "--hidden", "many"], "--hidden"),
     "an unknown option": (["train", "--text", "book.txt", "--hiden", 3], "--hiden"),
     "an unknown command": (["trian"], "trian"),
+    "an unknown preset": (["train", "--text", "book.txt", "--preset", "x"], "--preset is one of zaremba-small"),
+    "no such options": (["train", "--text", "book.txt", "--config", "x.toml"], "x.toml cannot be read"),
+    "no such run to go on with": (["train", "--resume", "nowhere"], "nowhere does not exist"),
     "a folder in use": (["train", "--text", "book.txt", "--out", "."], "not empty"),
     "no card": (["train", "--text", "book.txt", "--device", "warp"], "--device warp"),
-    "no such run": (["generate", "nowhere"], "nowhere does not exist"),
-    "an empty run": (["generate", "."], "has no config.json"),
-    "no run named": (["generate"], "RUN"),
-    "a temperature below 0": (["generate", "RUN", "--temperature", -1], "--temperature must be"),
-    "no length": (["generate", "RUN", "--length", 0], "--length must be"),
-    "no text named": (["eval", "RUN"], "--text"),
-    "no such text": (["eval", "RUN", "--text", "nowhere.txt"], "nowhere.txt does not exist"),
 }
 
 
@@ -144,48 +117,44 @@ def test_a_mistake_is_told_in_one_sentence(name: str, text: Path, trained: Path)
     assert not Path("runs").exists()  # nothing was begun
 
 
-def test_ctrl_c_keeps_the_best_and_says_where_it_is(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = Trainer.train
-
-    def interrupted(*args: object):
-        for event in whole(*args):  # type: ignore[arg-type]
-            yield event
-            if isinstance(event, Epoch):
-                raise KeyboardInterrupt
-
-    monkeypatch.setattr(Trainer, "train", interrupted)
-    result = call("train", "--text", text, *SMALL)
-    assert result.exit_code == 130
-    assert result.stderr.count("\n") == 1
-    assert "best weights so far" in result.stderr
-    assert "runs/book-1" in result.stderr
-    assert call("generate", "runs/book-1").exit_code == 0
+def test_a_dry_run_measures_and_leaves_nothing(text: Path) -> None:
+    result = call("train", "--text", text, *SMALL, "--dry-run")
+    assert result.exit_code == 0, result.output
+    said = " ".join(result.stdout.split())
+    assert "layers.0.weight_ih_l0 48 x 12 576" in said
+    assert re.search(r"memory [\d,.]+ MiB", said)
+    assert re.search(r"about \d+:\d\d an epoch of 34 updates, \d+:\d\d for 2 on this machine", said)
+    assert sorted(path.name for path in text.parent.iterdir()) == ["book.txt"]
 
 
-@pytest.mark.skipif(os.name != "posix", reason="a process is sent SIGINT")
-def test_ctrl_c_to_the_program_itself(text: Path) -> None:
-    words = ["train", "--text", str(text), *SMALL, "--epochs", "100000", "--patience", "100000"]
-    process = subprocess.Popen([sys.executable, "-m", "nlp", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    try:
-        deadline = time.monotonic() + 60
-        while not Path("runs/book-1", WEIGHTS).exists():
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert process.returncode == 130
-    assert stderr.decode().startswith("nlp: stopped; the best weights so far")
-    assert Path("runs/book-1", METRICS).read_text().endswith("}\n")
-    assert call("generate", "runs/book-1").exit_code == 0
+def test_a_preset_and_a_file_and_an_option(text: Path) -> None:
+    Path("options.toml").write_text("epochs = 1\nbatch-size = 4\nbptt = 8\n")
+    words = ["--preset", "zaremba-small", "--config", "options.toml", "--hidden", 6, "--embedding", 5]
+    assert call("train", text, *words, "--out", "run").exit_code == 0
+    options = json.loads(Path("run/config.json").read_text())["options"]
+    assert (options["hidden"], options["embedding"], options["bptt"], options["layers"]) == (6, 5, 8, 2)
+
+
+def test_a_run_goes_on_from_the_command_line(text: Path) -> None:
+    assert call("train", text, *SMALL, "--out", "run").exit_code == 0
+    result = call("train", "--resume", "run", "--epochs", 3)
+    assert result.exit_code == 0, result.output
+    epochs = [line.split()[0] for line in result.stdout.splitlines() if re.match(r" +\d ", line)]
+    assert epochs == ["3"]
+    for words, said in (
+        (["--hidden", 5], "run was started with --hidden 12, not 5"),
+        (["--text", text], "--text does not go with it"),
+        (["--out", "other"], "--out does not go with it"),
+    ):
+        refused = call("train", "--resume", "run", *words)
+        assert refused.exit_code == 2
+        assert said in refused.stderr
 
 
 def test_help_names_every_command_and_default() -> None:
     result = call("--help")
     assert result.exit_code == 0
-    for command in ("train", "generate", "eval"):
+    for command in ("train", "tune", "generate", "eval", "next", "compare", "inspect"):
         assert command in result.stdout
     options = " ".join(call("train", "-h").stdout.replace("│", " ").split())
-    assert "Default: sgd 20, adam 0.004, adagrad" in options
+    assert "Default: sgd 20, adam 0.004, adamw" in options

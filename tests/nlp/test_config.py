@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nlp.config import Config, choose, default_of, flag
+from nlp.config import CHANGEABLE, Config, choose, default_of, flag, read_options, refuse_change
 from nlp.errors import NlpError
+from nlp.presets import PRESETS
 
 WRONG = {
     "level": ["sentence", "", 3],
@@ -24,7 +26,24 @@ WRONG = {
     "epochs": [0],
     "lr": [0.0, -1.0, float("inf"), float("nan")],
     "clip": [-0.5, float("inf")],
-    "patience": [0],
+    "patience": [-1],
+    "momentum": [-0.1, 1.0],
+    "weight_decay": [-1e-9],
+    "schedule": ["linear"],
+    "decay": [0.5],
+    "decay_after": [-1],
+    "bptt_drawn": [0],
+    "activation_penalty": [-1.0],
+    "change_penalty": [float("nan")],
+    "nt_asgd": [-1],
+    "dropout_input": [1.0],
+    "dropout_between": [-0.1],
+    "dropout_words": [1.0],
+    "weight_drop": [1.0, True],
+    "locked": ["on"],
+    "initial_range": [0.0],
+    "unigram_bias": [1],
+    "checkpoint_minutes": [0.0],
     "seed": [-1, 2**63],
     "min_count": [0],
     "vocab_size": [1],
@@ -54,7 +73,7 @@ def test_every_option_has_a_wrong_value_above() -> None:
     st.fixed_dictionaries(
         {},
         optional={
-            "level": st.sampled_from(["word", "char"]),
+            "level": st.sampled_from(["word", "char", "bpe"]),
             "model": st.sampled_from(["lstm", "gru", "rnn"]),
             "hidden": st.integers(1, 3000),
             "dropout": st.floats(0, 1, exclude_max=True),
@@ -105,7 +124,7 @@ def test_tied_sizes_that_differ_are_refused() -> None:
 
 
 def test_the_defaults_in_words_are_the_defaults() -> None:
-    for level in ("word", "char"):
+    for level in ("word", "char", "byte", "bpe"):
         config = choose(level=level)
         for field in dataclasses.fields(Config):
             value = getattr(config, field.name)
@@ -113,3 +132,95 @@ def test_the_defaults_in_words_are_the_defaults() -> None:
                 continue
             spoken = {True: "on", False: "off"}[value] if isinstance(value, bool) else f"{value}"
             assert spoken in default_of(field.name)
+
+
+# ---- presets and files --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_a_preset_is_complete_but_for_what_a_paper_leaves_open(name: str) -> None:
+    config = choose(name)
+    assert {option: getattr(config, option) for option in PRESETS[name]} == PRESETS[name]
+    assert choose(name, hidden=8, embedding=8, dropout=0.25).dropout == 0.25
+
+
+def test_zaremba_s_presets_are_the_paper_s_numbers_for_summed_losses() -> None:
+    for name, steps, clip in (("zaremba-small", 20, 5), ("zaremba-medium", 35, 5), ("zaremba-large", 35, 10)):
+        config = choose(name)
+        # the gradient of a sum over the steps is `steps` times that of their mean
+        assert config.lr / steps == 1
+        assert config.clip * steps == pytest.approx(clip)
+        assert (config.bptt, config.batch_size, config.layers) == (steps, 20, 2)
+
+
+def test_a_preset_that_there_is_not_is_refused() -> None:
+    with pytest.raises(NlpError, match=r"--preset is one of zaremba-small, .*, not 'gpt'"):
+        choose("gpt")
+
+
+def test_options_go_before_the_file_and_the_file_before_the_preset(tmp_path) -> None:
+    path = tmp_path / "options.toml"
+    path.write_text("dropout = 0.1\nbatch-size = 7\n")
+    config = choose("zaremba-small", path, batch_size=3)
+    assert (config.batch_size, config.dropout, config.hidden) == (3, 0.1, 200)
+
+
+@given(st.sampled_from([None, *PRESETS]), st.floats(0, 0.9))
+def test_a_run_s_configuration_can_be_given_to_the_next_run(
+    tmp_path_factory: pytest.TempPathFactory, preset: str | None, dropout: float
+) -> None:
+    config = choose(preset, dropout=dropout)
+    path = tmp_path_factory.getbasetemp() / "config.json"
+    path.write_text(json.dumps({"options": config.to_json(), "versions": {}}))
+    assert choose(file=path) == config
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("hidden = ", "neither TOML nor JSON"),
+        ("{", "neither TOML nor JSON"),
+        ("depth = 3", "an option that this version does not know: 'depth'"),
+        ("options = 3", "not a JSON object of options"),
+        ("hidden = 'wide'", "--hidden takes a whole number, not 'wide'"),
+        ("hidden = 0", "--hidden must be at least 1, not 0"),
+    ],
+)
+def test_a_bad_file_is_refused_in_one_sentence(content: str, said: str, tmp_path) -> None:
+    path = tmp_path / "options.toml"
+    path.write_text(content)
+    with pytest.raises(NlpError) as caught:
+        choose(file=path)
+    assert said in str(caught.value)
+    with pytest.raises(NlpError, match="cannot be read"):
+        read_options(tmp_path / "missing.toml")
+
+
+# ---- going on with a run ------------------------------------------------------------------------------------------
+
+
+def test_a_run_goes_on_with_its_own_options_or_those_that_do_not_matter() -> None:
+    config = choose(hidden=30)
+    changed = refuse_change("runs/a", config, {"hidden": 30, "epochs": 40, "patience": 9, "lr": None})
+    assert changed == dataclasses.replace(config, epochs=40, patience=9)
+    with pytest.raises(NlpError) as caught:
+        refuse_change("runs/a", config, {"hidden": 40, "lr": 0.1, "epochs": 40})
+    message = str(caught.value)
+    assert message.startswith("runs/a was started with --hidden 30, not 40; --lr 0.004, not 0.1: ")
+    assert all(flag(name) in message for name in CHANGEABLE)
+    with pytest.raises(NlpError, match="--epochs 12, on which its --schedule cosine depends, not 13"):
+        refuse_change("runs/a", choose(schedule="cosine"), {"epochs": 13})
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"momentum": 0.9}, "--momentum goes with --optimizer sgd or rmsprop, not with adam"),
+        ({"nt_asgd": 5}, "--nt-asgd averages what sgd does"),
+        ({"level": "byte", "lowercase": True}, "--lowercase changes characters"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(options: dict[str, object], said: str) -> None:
+    with pytest.raises(NlpError) as caught:
+        choose(**options)
+    assert str(caught.value).startswith(said)

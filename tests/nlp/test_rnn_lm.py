@@ -11,7 +11,7 @@ import minigrad
 import minigrad.nn.functional as F
 from minigrad import nn
 from minigrad.testing import standin
-from nlp.models.rnn_lm import CELLS, RNNLM, detach
+from nlp.models.rnn_lm import CELLS, RNNLM, detach, on_state
 
 cells = st.sampled_from(sorted(CELLS))
 
@@ -52,10 +52,13 @@ def test_reading_in_pieces_is_reading_at_once(cell: str, layers: int, T: int, da
 def test_a_detached_state_ends_the_gradient(cell: str) -> None:
     model = make(cell)
     _, state = model.loss(words(0, 3, 2), words(1, 3, 2))
-    parts = state if isinstance(state, tuple) else (state,)
-    assert all(part.requires_grad for part in parts)
-    cut = detach(state)
-    assert not any(part.requires_grad for part in (cut if isinstance(cut, tuple) else (cut,)))
+    parts: list[minigrad.Tensor] = []
+    on_state(state, lambda part: parts.append(part) or part)
+    assert len(parts) == (4 if cell == "lstm" else 2)
+    assert all(part.requires_grad and part.shape == (1, 2, 6) for part in parts)
+    cut: list[minigrad.Tensor] = []
+    on_state(detach(state), lambda part: cut.append(part) or part)
+    assert not any(part.requires_grad for part in cut)
 
 
 def test_tied_weights_are_one_parameter() -> None:
@@ -68,7 +71,7 @@ def test_tied_weights_are_one_parameter() -> None:
     # 11 rows all get a gradient from the output layer, though few of the words occur
     assert (model.embedding.weight.grad.numpy() != 0).any(axis=1).all()
     with pytest.raises(ValueError, match="of one size"):
-        RNNLM(11, 4, 6, tied=True)
+        RNNLM(11, 4, 6, 1, tied=True)
 
 
 def test_dropout_acts_in_training_only() -> None:
@@ -81,14 +84,57 @@ def test_dropout_acts_in_training_only() -> None:
     np.testing.assert_array_equal(first, second)
 
 
-def test_dropout_stands_before_and_after_the_recurrence_and_not_inside(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = RNNLM(11, 5, 7, 1, dropout=0.5)
-    shapes = []
-    monkeypatch.setattr(nn.Dropout, "forward", lambda self, input: shapes.append((self.p, tuple(input.shape))) or input)
-    model.features(words(0, 3, 2))
-    assert shapes == [(0.5, (3, 2, 5)), (0.5, (3, 2, 7))]
-    assert model.recurrent.dropout == 0
-    assert RNNLM(11, 5, 7, 2, dropout=0.5).recurrent.dropout == 0.5
+@pytest.mark.parametrize("locked", [False, True])
+def test_dropout_stands_around_and_between_the_layers(locked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes: list[tuple[float, tuple[int, ...]]] = []
+    kind = nn.LockedDropout if locked else nn.Dropout
+    monkeypatch.setattr(kind, "forward", lambda self, input: shapes.append((self.p, tuple(input.shape))) or input)
+    options = {"dropout_input": 0.1, "dropout_between": 0.2, "locked": locked}
+    model = RNNLM(11, 5, 7, 3, 0.5, **options)  # type: ignore[arg-type]
+    model(words(0, 3, 2))
+    assert shapes == [(0.1, (3, 2, 5)), (0.2, (3, 2, 7)), (0.2, (3, 2, 7)), (0.5, (3, 2, 7))]
+    shapes.clear()
+    RNNLM(11, 5, 7, 2, 0.5, locked=locked).loss(words(0, 3, 2), words(1, 3, 2))
+    assert [p for p, _ in shapes] == [0.5, 0.5, 0.5]
+
+
+def test_tied_with_other_sizes_the_last_layer_has_the_embedding_s() -> None:
+    model = RNNLM(11, 4, 7, 3, tied=True)
+    assert [layer.weight_hh_l0.shape[1] for layer in model.layers] == [7, 7, 4]
+    assert model(words(0, 3, 2))[0].shape == (3, 2, 11)
+
+
+@given(st.floats(0, 3), st.floats(0, 3), st.integers(1, 4))
+def test_the_objective_adds_the_penalties_to_the_loss(alpha: float, beta: float, T: int) -> None:
+    minigrad.manual_seed(0)
+    model = RNNLM(11, 6, 6, 2, 0.0, activation_penalty=alpha, change_penalty=beta)
+    input, target = words(0, T, 3), words(1, T, 3)
+    objective, loss, _ = model.objective(input, target)
+    assert loss.item() == model.loss(input, target)[0].item()
+    embedded = model.embedding(input)
+    for layer in model.layers:
+        embedded, _ = layer(embedded)
+    output = embedded.detach().numpy().astype(np.float64)
+    expected = alpha * (output**2).mean() + (beta * (np.diff(output, axis=0) ** 2).mean() if T > 1 else 0)
+    np.testing.assert_allclose(objective.item() - loss.item(), expected, atol=1e-5)
+
+
+def test_all_weights_start_in_the_range_that_is_asked_for() -> None:
+    for name, weight in RNNLM(300, 20, 20, 2, initial_range=0.03).named_parameters():
+        largest = abs(weight.detach().numpy()).max()
+        assert largest == 0 if name == "decoder.bias" else 0.028 < largest <= 0.03
+
+
+def test_dropped_words_and_weights_act_in_training_only() -> None:
+    minigrad.manual_seed(0)
+    for options in ({"dropout_words": 0.5}, {"weight_drop": 0.5}):
+        model = RNNLM(11, 6, 6, 1, 0.0, **options)  # type: ignore[arg-type]
+        plain = RNNLM(11, 6, 6, 1, 0.0)
+        plain.load_state_dict(model.state_dict())  # the same names with and without
+        input = words(0, 6, 3)
+        assert not np.array_equal(model(input)[0].detach().numpy(), plain(input)[0].detach().numpy())
+        model.eval()
+        np.testing.assert_array_equal(model(input)[0].detach().numpy(), plain(input)[0].detach().numpy())
 
 
 def test_an_untrained_model_thinks_all_words_about_equally_likely() -> None:
@@ -102,11 +148,11 @@ def test_it_runs_the_same_on_the_stand_in_device(cell: str) -> None:
     model = make(cell)
     expected, _ = model.loss(words(0, 5, 3), words(1, 5, 3))
     expected.backward()
-    gradient = model.recurrent.weight_hh_l0.grad.numpy()
+    gradient = model.layers[0].weight_hh_l0.grad.numpy()
     elsewhere = make(cell).to("standin")
     loss, state = elsewhere.loss(words(0, 5, 3).to("standin"), words(1, 5, 3).to("standin"))
     with standin.no_synchronisation():
         loss.backward()
         detach(state)
     np.testing.assert_allclose(loss.item(), expected.item(), rtol=1e-5)
-    np.testing.assert_allclose(elsewhere.recurrent.weight_hh_l0.grad.cpu().numpy(), gradient, atol=1e-6)
+    np.testing.assert_allclose(elsewhere.layers[0].weight_hh_l0.grad.cpu().numpy(), gradient, atol=1e-6)

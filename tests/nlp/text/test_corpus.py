@@ -5,69 +5,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nlp.errors import NlpError
 from nlp.text.batches import EvaluationBatches
-from nlp.text.corpus import Corpus, default_corpus, load_corpus, read_text, split_text
+from nlp.text.corpus import Corpus, Part, Text, default_corpus, load_corpus, split
 from nlp.text.tokens import CharTokenizer, WordTokenizer, looks_pretokenized
 from nlp.text.vocabulary import Vocabulary
 
-one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+def text_of(part: Part) -> str:
+    return "".join(part.pieces())
 
 
-# ---- one file -----------------------------------------------------------------------------------------------------
-
-
-@one_folder
-@given(
-    text=st.text(st.characters(codec="utf-8", exclude_characters="\0\r")),
-    line_end=st.sampled_from(["\n", "\r\n", "\r"]),
-)
-def test_any_unicode_text_is_read_as_it_is(tmp_path: Path, text: str, line_end: str) -> None:
-    assume(text.strip() and not text.startswith("\ufeff"))
-    path = tmp_path / "text"
-    for mark in ("", "\ufeff"):
-        path.write_bytes((mark + text.replace("\n", line_end)).encode())
-        assert read_text(path) == text
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "is empty"),
-        (b"\xef\xbb\xbf", "is empty"),
-        (b" \r\n\t", "is empty"),
-        (b"abc\0def", r"binary file \(byte 3 is NUL\)"),
-        (b"caf\xe9 au lait", r"not UTF-8: byte 3 is 0xE9 \(invalid continuation byte\)"),
-        (b"\xef\xbb\xbfcaf\xe9", "not UTF-8: byte 6 is 0xE9"),
-        ("text".encode("utf-16"), "is UTF-16"),
-    ],
-)
-def test_a_bad_file_gets_one_clear_sentence(tmp_path: Path, content: bytes, message: str) -> None:
-    path = tmp_path / "bad"
-    path.write_bytes(content)
-    with pytest.raises(NlpError, match=message) as caught:
-        read_text(path)
-    assert str(caught.value).startswith(str(path))
-    assert "\n" not in str(caught.value)
-
-
-def test_what_is_no_file_gets_one_clear_sentence(tmp_path: Path) -> None:
-    with pytest.raises(NlpError, match="is a directory"):
-        read_text(tmp_path)
-    with pytest.raises(NlpError, match="does not exist"):
-        read_text(tmp_path / "absent")
-    with pytest.raises(NlpError, match="cannot be read"):
-        read_text("nul\0in the path")
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-def test_a_pipe_is_refused_rather_than_waited_for(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(NlpError, match="is a pipe or a device"):
-        read_text(tmp_path / "pipe")
+def split_text(text: str, shares: tuple[float, ...]) -> list[str]:
+    return [text_of(part) for part in split(Text(text), shares)]
 
 
 # ---- splitting ----------------------------------------------------------------------------------------------------
@@ -126,8 +79,7 @@ def write(tmp_path: Path) -> Callable[[str, str], Path]:
 def test_files_are_joined_in_order_at_line_ends(write: Callable[[str, str], Path]) -> None:
     first, second = write("one.txt", "1\r\n" * 100 + "end"), write("two.txt", "2\n" * 100)
     corpus = load_corpus([first, second])
-    assert corpus.test is not None
-    assert corpus.train + corpus.valid + corpus.test == "1\n" * 100 + "end\n" + "2\n" * 100
+    assert "".join(map(text_of, corpus.parts.values())) == "1\n" * 100 + "end\n" + "2\n" * 100
     assert corpus.name == "one"
     assert "one.txt" in corpus.source
     assert "two.txt" in corpus.source
@@ -136,13 +88,17 @@ def test_files_are_joined_in_order_at_line_ends(write: Callable[[str, str], Path
 def test_given_parts_are_taken_as_they_are(write: Callable[[str, str], Path]) -> None:
     train, valid, test = write("a", "train"), write("b", "valid\n"), write("c", "test")
     corpus = load_corpus(train=train, valid=valid, test=test)
-    assert (corpus.train, corpus.valid, corpus.test) == ("train", "valid\n", "test")
-    assert load_corpus(train=train, valid=valid).test is None
+    assert {name: text_of(part) for name, part in corpus.parts.items()} == {
+        "train": "train",
+        "valid": "valid\n",
+        "test": "test",
+    }
+    assert load_corpus(train=train, valid=valid).parts.keys() == {"train", "valid"}
 
 
 def test_missing_validation_is_the_tail_of_training_and_says_so(write: Callable[[str, str], Path]) -> None:
     corpus = load_corpus(train=write("a", "line\n" * 100))
-    assert (corpus.train, corpus.valid) == ("line\n" * 95, "line\n" * 5)
+    assert [text_of(part) for part in corpus.parts.values()] == ["line\n" * 95, "line\n" * 5]
     assert "last 5% set aside for validation" in corpus.source
 
 
@@ -154,11 +110,10 @@ def test_contradicting_files_are_refused(write: Callable[[str, str], Path]) -> N
         load_corpus(valid=path)
 
 
-def test_the_hash_is_that_of_the_texts() -> None:
-    corpus = Corpus("n", "s", "a\n", "b\n", "c\n")
-    assert corpus.sha256 == "880553fca8fcea94e325ee2cfb48e5a985cc797f39a14cc6d3cedecfeb2ae4d2"
-    assert Corpus("other", "place", "a\n", "b\n", "c\n").sha256 == corpus.sha256
-    assert Corpus("n", "s", "a\n", "b\n", "d\n").sha256 != corpus.sha256
+def test_a_missing_file_is_told_before_any_is_read(write: Callable[[str, str], Path], tmp_path: Path) -> None:
+    path = write("a", "text\n" * 99)
+    with pytest.raises(NlpError, match="absent does not exist"):
+        load_corpus(train=path, valid=path, test=tmp_path / "absent")
 
 
 # ---- the default corpus -------------------------------------------------------------------------------------------
@@ -173,30 +128,28 @@ def python_docs() -> Corpus:
 
 
 def test_the_default_corpus_is_large_and_split_90_5_5(python_docs: Corpus) -> None:
-    assert python_docs.test is not None
-    sizes = [len(part) for part in (python_docs.train, python_docs.valid, python_docs.test)]
+    sizes = [len(text_of(python_docs.parts[part])) for part in ("train", "valid", "test")]
     assert sum(sizes) > 600_000
     assert sizes[0] / sum(sizes) == pytest.approx(0.9, abs=0.03)
 
 
 def test_no_paragraph_of_the_default_corpus_occurs_twice(python_docs: Corpus) -> None:
-    assert python_docs.test is not None
-    lines = (python_docs.train + python_docs.valid + python_docs.test).splitlines()
+    lines = "".join(map(text_of, python_docs.parts.values())).splitlines()
     assert len(set(lines)) == len(lines)
 
 
 def test_the_default_corpus_is_clean_prose(python_docs: Corpus) -> None:
-    for line in python_docs.train.splitlines():
+    for line in text_of(python_docs.parts["train"]).splitlines():
         assert line.isprintable()
         assert line == " ".join(line.split())
         assert line.rstrip("\"')")[-1] in ".!?"
         assert not any(mark in line for mark in (">>>", "::", "``", "def __", "***", "---", "==", "{", "\\"))
-    words = WordTokenizer().encode(python_docs.train)
+    words = WordTokenizer().encode(text_of(python_docs.parts["train"]))
     assert words.count("the") / len(words) > 0.04  # as in English
 
 
 def test_the_default_corpus_is_the_same_every_time(python_docs: Corpus) -> None:
-    assert default_corpus().sha256 == python_docs.sha256
+    assert default_corpus().parts == python_docs.parts
 
 
 def test_absent_sources_get_one_clear_sentence(tmp_path: Path) -> None:
@@ -223,7 +176,7 @@ def test_docstrings_are_read_in_order_and_nothing_is_run(tmp_path: Path) -> None
     stdlib = make_stdlib(tmp_path, json=source, abc='"""This is the class!"""', foreign='"""This is no part of it."""')
     kept = ("first.", "second topic.", "class!", "module.", "method.", "function.")  # the class comes back with a stop
     expected = "".join(f"This is the {what}\n" for what in kept)
-    assert default_corpus(stdlib).train == expected
+    assert text_of(default_corpus(stdlib).parts["train"]) == expected
 
 
 def test_a_broken_source_gets_one_clear_sentence(tmp_path: Path) -> None:
@@ -244,14 +197,14 @@ def data(name: str) -> Path:
 def test_wikitext_2_has_its_known_numbers() -> None:
     folder = data("wikitext-2")
     corpus = load_corpus(train=folder / "train.txt", valid=folder / "valid.txt", test=folder / "test.txt")
-    assert looks_pretokenized(corpus.train)
+    train = text_of(corpus.parts["train"])
+    assert looks_pretokenized(train)
     tokenizer = WordTokenizer(pretokenized=True)
-    tokens = tokenizer.encode(corpus.train)
+    tokens = tokenizer.encode(train)
     vocabulary = Vocabulary.build(tokens)
     assert (len(tokens), len(vocabulary)) == (2_088_628, 33_278)
-    assert corpus.test is not None
-    for part, count in ((corpus.valid, 217_646), (corpus.test, 245_569)):
-        ids = vocabulary.encode(tokenizer.encode(part))
+    for part, count in (("valid", 217_646), ("test", 245_569)):
+        ids = vocabulary.encode(tokenizer.encode(text_of(corpus.parts[part])))
         assert len(ids) == count
         assert EvaluationBatches(ids, 20, 35).scored == count - 1
         assert 900 < vocabulary.unigram_perplexity(ids) < 1000
@@ -259,10 +212,10 @@ def test_wikitext_2_has_its_known_numbers() -> None:
 
 @pytest.mark.parametrize("name", ["tinyshakespeare/input.txt", "timemachine/timemachine.txt"])
 def test_real_prose_makes_the_round_trip(name: str) -> None:
-    corpus = load_corpus([data(name)])
-    assert not looks_pretokenized(corpus.train)
+    train = text_of(load_corpus([data(name)]).parts["train"])
+    assert not looks_pretokenized(train)
     words, characters = WordTokenizer(), CharTokenizer()
-    tokens = words.encode(corpus.train)
+    tokens = words.encode(train)
     assert words.encode(words.decode(tokens)) == tokens
-    ids = Vocabulary.build(corpus.train, specials=characters.specials)
-    assert characters.decode(ids.decode(ids.encode(corpus.train))) == corpus.train
+    ids = Vocabulary.build(train, specials=characters.specials)
+    assert characters.decode(ids.decode(ids.encode(train))) == train

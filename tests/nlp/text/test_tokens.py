@@ -5,7 +5,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nlp.errors import NlpError
-from nlp.text.tokens import EOS, UNK, CharTokenizer, WordTokenizer, looks_pretokenized, make_tokenizer
+from nlp.text import tokens as tokens_module
+from nlp.text.byte_tokens import ByteTokenizer
+from nlp.text.tokens import EOS, UNK, CharTokenizer, Tokenizer, WordTokenizer, looks_pretokenized, make_tokenizer
 
 # Any Unicode, and texts thick with what the word pattern and the spacing rules look at.
 PIECES = ["a", "b9", "don't", "os.path", "3,000", "-5", "12:30", UNK, EOS]
@@ -32,6 +34,27 @@ def test_every_word_token_comes_back(text: str, pretokenized: bool, lowercase: b
     tokenizer = WordTokenizer(pretokenized=pretokenized, lowercase=lowercase)
     tokens = tokenizer.encode(text)
     assert tokenizer.encode(tokenizer.decode(tokens)) == tokens
+
+
+@given(texts, st.integers(0, 40))
+def test_tokens_do_not_depend_on_what_is_beyond_white_space(text: str, place: int) -> None:
+    cut = next((i for i in range(min(place, len(text)), len(text)) if text[i].isspace()), len(text))
+    for tokenizer in (WordTokenizer(), WordTokenizer(pretokenized=True), WordTokenizer(lowercase=True)):
+        assert tokenizer.encode(text[:cut]) + tokenizer.encode(text[cut:]) == tokenizer.encode(text)
+
+
+def test_what_is_remembered_of_a_text_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens_module, "KEPT", 10)
+    text = " ".join(f"w{n}, {'x' * n}" for n in range(100))
+    assert len(WordTokenizer().encode(text)) == 299
+    assert len(tokens_module._prose_tokens) <= 10
+    assert max(map(len, tokens_module._prose_tokens)) <= tokens_module.LONGEST_KEPT
+
+
+@given(texts)
+def test_code_points_are_the_characters(text: str) -> None:
+    for tokenizer in (CharTokenizer(), CharTokenizer(lowercase=True)):
+        assert list(map(chr, tokenizer.codes(text).tolist())) == tokenizer.encode(text)
 
 
 @given(texts)
@@ -110,16 +133,23 @@ def test_pretokenized_text_is_recognised(text: str, expected: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "tokenizer", [CharTokenizer(), CharTokenizer(lowercase=True), WordTokenizer(), WordTokenizer(pretokenized=True)]
+    "tokenizer",
+    [
+        CharTokenizer(),
+        CharTokenizer(lowercase=True),
+        WordTokenizer(),
+        WordTokenizer(pretokenized=True),
+        ByteTokenizer(),
+    ],
 )
-def test_settings_build_the_same_tokenizer(tokenizer: CharTokenizer | WordTokenizer) -> None:
+def test_settings_build_the_same_tokenizer(tokenizer: Tokenizer) -> None:
     again = make_tokenizer(**tokenizer.settings())
     assert type(again) is type(tokenizer)
     assert again.settings() == tokenizer.settings()
 
 
 def test_levels_are_checked() -> None:
-    with pytest.raises(NlpError, match="no token level 'syllable': choose word or char"):
+    with pytest.raises(NlpError, match="no token level 'syllable': choose word, char, byte or bpe"):
         make_tokenizer("syllable")
     with pytest.raises(NlpError, match="goes with level word, not char"):
         make_tokenizer("char", pretokenized=True)

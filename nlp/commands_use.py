@@ -1,0 +1,255 @@
+"""The commands that judge and use what was trained: nlp eval, generate, next, compare, inspect."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from nlp.errors import NlpError
+
+__all__ = ["register"]
+
+Run = Annotated[Path, typer.Argument(help="A folder that nlp train made.", show_default=False)]
+Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
+JsonFile = Annotated[
+    Path | None, typer.Option("--json", help="Write all of it into this file too.", show_default=False)
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    app.command()(generate)
+    app.command("next")(next_words)
+    app.command("eval")(evaluate)
+    app.command()(compare)
+    app.command()(inspect)
+
+
+def generate(
+    run: Run,
+    prompt: Annotated[str, typer.Option(help="The beginning of the text.")] = "",
+    length: Annotated[
+        int | None,
+        typer.Option(help="Tokens to write. Default: word 120, bpe 200, char and byte 800.", show_default=False),
+    ] = None,
+    temperature: Annotated[
+        float | None,
+        typer.Option(help="Below 1 safer, above 1 wilder, 0 always the likeliest. Default: 1.", show_default=False),
+    ] = None,
+    top_k: Annotated[
+        int | None, typer.Option(help="Draw from this many likeliest tokens only.", show_default=False)
+    ] = None,
+    top_p: Annotated[
+        float | None,
+        typer.Option(help="Draw from the fewest tokens that hold this share of the probability.", show_default=False),
+    ] = None,
+    beam: Annotated[
+        int | None,
+        typer.Option(help="Do not draw: look for the likeliest text, this many at a time.", show_default=False),
+    ] = None,
+    stop: Annotated[
+        list[str] | None,
+        typer.Option(help="End the text with this word or phrase; may be repeated.", show_default=False),
+    ] = None,
+    stop_at_line_end: Annotated[bool, typer.Option("--stop-at-line-end", help="End the text with its line.")] = False,
+    samples: Annotated[int, typer.Option(help="Texts to write; more than one are shown when all are done.")] = 1,
+    seed: Annotated[
+        int | None, typer.Option(help="The same seed, the same text. Default: a new one each time.", show_default=False)
+    ] = None,
+    device: Device = "cpu",
+) -> None:
+    """Write a text with a trained model, shown as it is written."""
+    import nlp
+    from nlp.generate import generate, generate_samples, likeliest_text
+
+    drawing = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
+    sampling: dict[str, Any] = {name: value for name, value in drawing.items() if value is not None}
+    stops = [*(stop or ()), *(["\n"] if stop_at_line_end else [])]
+    if beam is not None and (sampling or samples != 1):
+        raise NlpError(
+            "--beam looks for the likeliest text: leave out --temperature, --top-k, --top-p, --seed, --samples"
+        )
+    language_model = nlp.load(run, device)
+    _name_unknown(language_model, prompt)
+    texts: list[Any]
+    if beam is not None:
+        texts = [[likeliest_text(language_model, prompt, beam=beam, length=length, stop=stops)]]
+    elif samples == 1:
+        texts = [generate(language_model, prompt, length=length, stop=stops, **sampling)]
+    else:
+        several = generate_samples(language_model, prompt, samples=samples, length=length, stop=stops, **sampling)
+        texts = [[f"--- {number} of {samples} ---\n", text] for number, text in enumerate(several, 1)]
+    for pieces in texts:
+        _write(pieces)
+
+
+def next_words(
+    run: Run,
+    text: Annotated[str, typer.Argument(help="What stands before.", show_default=False)] = "",
+    count: Annotated[int, typer.Option("--count", "-k", help="How many to show.")] = 10,
+    device: Device = "cpu",
+) -> None:
+    """The likeliest next words after a text, with their probabilities. (nlp next RUN "the students opened their")"""
+    import nlp
+    from nlp.next_words import next_words, visible
+    from nlp.tables import show_next
+
+    language_model = nlp.load(run, device)
+    _name_unknown(language_model, text)
+    likeliest = next_words(language_model, text, count)
+    show_next(Console(), [(visible(language_model.tokenizer, token), share) for token, share in likeliest])
+
+
+def evaluate(
+    run: Run,
+    text: Annotated[list[Path], typer.Option(help="A UTF-8 text; may be repeated.", show_default=False)],
+    files: Annotated[list[Path] | None, typer.Argument(help="Further texts.", show_default=False)] = None,
+    context: Annotated[
+        str,
+        typer.Option(
+            help="What a token is foreseen from: carried (all before it), or N: sliding windows of N tokens, N/2 apart."
+        ),
+    ] = "carried",
+    documents: Annotated[
+        str | None,
+        typer.Option(
+            help="Judge each document of a text by itself: line (each line) or blank (what blank lines separate). "
+            "Default: each file is one.",
+            show_default=False,
+        ),
+    ] = None,
+    json_file: JsonFile = None,
+    device: Device = "cpu",
+) -> None:
+    """How well a trained model foresees texts: perplexity per token and per word, bits per character and per byte."""
+    import nlp
+    from nlp.evaluate import evaluate_text
+    from nlp.tables import show_documents, show_evaluations
+    from nlp.text.files import TextFile
+
+    if documents not in (None, "line", "blank"):
+        raise NlpError(f"--documents is line or blank, not {documents!r}")
+    settings: dict[str, Any] = {"context": _context(context), "documents": documents}
+    paths = [*text, *(files or ())]
+    for path in paths:
+        TextFile(path)  # a wrong path is told before hours are spent on the others
+    language_model = nlp.load(run, device)
+    judged = {}
+    for path in paths:
+        with _bar(path.name) as progress:
+            judged[str(path)] = evaluate_text(language_model, path, progress=progress, **settings)
+    show_evaluations(Console(), judged)
+    if documents is not None:
+        show_documents(Console(), judged)
+    _write_json(json_file, {"run": str(run), "texts": {name: one.to_json() for name, one in judged.items()}})
+
+
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Folders that nlp train made.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Where the picture of their validation perplexity goes.")] = Path(
+        "compare.png"
+    ),
+    json_file: JsonFile = None,
+) -> None:
+    """Runs beside each other: where their options differ, what they came to, and a picture of how they got there."""
+    from nlp.compare import draw_comparison, summarize
+    from nlp.tables import show_comparison
+
+    summaries = summarize(runs)
+    show_comparison(Console(), summaries)
+    draw_comparison(summaries, out)
+    typer.echo(f"the picture is in {out}")
+    _write_json(json_file, [one.to_json() for one in summaries])
+
+
+def inspect(
+    run: Run,
+    word: Annotated[
+        list[str] | None,
+        typer.Option(help="Show the words nearest to this one; may be repeated. Default: some frequent ones."),
+    ] = None,
+    count: Annotated[int, typer.Option("--count", "-k", help="How many words near each.")] = 8,
+    tokens: Annotated[
+        bool, typer.Option("--tokens", help="Show what is near each of the most frequent tokens, words or not.")
+    ] = False,
+) -> None:
+    """The parameters of a trained model in numbers, and which words it takes for alike."""
+    import nlp
+    from nlp.look import frequent_tokens, nearest, summaries
+    from nlp.next_words import visible
+    from nlp.tables import show_nearest, show_parameters
+
+    language_model = nlp.load(run)
+    chosen = word or frequent_tokens(language_model, words=not tokens)
+    neighbours = nearest(language_model, chosen, count)
+    show_parameters(Console(), summaries(language_model.model))
+
+    def shown(token: str) -> str:
+        return visible(language_model.tokenizer, token)
+
+    if not neighbours:
+        return
+    show_nearest(
+        Console(),
+        {shown(token): [(shown(other), cosine) for other, cosine in near] for token, near in neighbours.items()},
+    )
+
+
+# ---- what they share ------------------------------------------------------------------------------------------------
+
+
+def _name_unknown(language_model: Any, text: str) -> None:
+    """Say on stderr which tokens of the text the model does not know."""
+    from nlp.generate import unknown_tokens
+
+    if unknown := unknown_tokens(language_model, text):
+        typer.echo(f"nlp: not known to the model, read as <unk>: {', '.join(unknown)}", err=True)
+
+
+def _write(pieces: Any) -> None:
+    """Show a text as it comes, its last line with a line end."""
+    last = ""
+    for piece in pieces:
+        typer.echo(piece, nl=False)
+        last = piece or last
+    if not last.endswith("\n"):
+        typer.echo()
+
+
+def _context(value: str) -> Any:
+    if value == "carried":
+        return value
+    if value.isascii() and value.isdigit():
+        return int(value)
+    raise NlpError(f"--context is carried or a number of tokens, not {value!r}")
+
+
+@contextmanager
+def _bar(name: str) -> Iterator[Callable[[float], None] | None]:
+    """A bar on stderr that shows how far the judging of a text is, where that is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(name, total=1.0)
+        yield lambda share: progress.update(task, completed=share)
+
+
+def _write_json(path: Path | None, content: Any) -> None:
+    if path is None:
+        return
+    from minigrad.io import write_atomically
+
+    try:
+        write_atomically(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode("utf-8"))
+    except OSError as error:
+        raise NlpError(f"{path} cannot be written: {error.strerror or error}") from error

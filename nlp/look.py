@@ -1,0 +1,93 @@
+"""A look inside a trained model: its parameters in numbers, and which tokens it takes for alike."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minigrad.backend import to_host
+from nlp.errors import NlpError
+from nlp.run_folder import LanguageModel
+from nlp.sampling import largest
+
+__all__ = ["ParameterSummary", "embedding_of", "frequent_tokens", "nearest", "summaries"]
+
+SHORTEST = 4  # letters of a word that says something; below stand mostly "the", "of", "to"
+
+
+@dataclass(frozen=True)
+class ParameterSummary:
+    """One parameter in numbers; `largest` is the largest absolute value."""
+
+    name: str
+    shape: tuple[int, ...]
+    count: int
+    norm: float
+    mean: float
+    deviation: float
+    largest: float
+
+
+def summaries(model: Any) -> list[ParameterSummary]:
+    """The parameters of a model, each once, under the first of its names."""
+    return [_summary(name, to_host(parameter._array)) for name, parameter in model.named_parameters()]
+
+
+def _summary(name: str, values: np.ndarray) -> ParameterSummary:
+    exact = values.astype(np.float64)
+    return ParameterSummary(
+        name,
+        values.shape,
+        values.size,
+        norm=math.sqrt(float((exact * exact).sum())),
+        mean=float(exact.mean()),
+        deviation=float(exact.std()),
+        largest=float(np.abs(exact).max()),
+    )
+
+
+def embedding_of(language_model: LanguageModel) -> NDArray[np.float64]:
+    """The vectors (V, E) that stand for the tokens: the model's first parameter with a row for each.
+
+    Raises NlpError for a model that has none.
+    """
+    for parameter in language_model.model.parameters():
+        if parameter.ndim == 2 and len(parameter) == len(language_model.vocabulary):
+            return to_host(parameter._array).astype(np.float64)
+    raise NlpError("the model has no parameter with a row for each token, so that no words can be compared")
+
+
+def nearest(language_model: LanguageModel, tokens: list[str], k: int = 8) -> dict[str, list[tuple[str, float]]]:
+    """For each token the `k` others whose vectors have the largest cosine with its own, and that cosine.
+
+    Raises NlpError for a token that the vocabulary lacks, and for a k below 1.
+    """
+    if k < 1:
+        raise NlpError(f"--count must be at least 1 token, not {k}")
+    vocabulary = language_model.vocabulary
+    if unknown := [token for token in tokens if token not in vocabulary]:
+        raise NlpError(f"the model does not know {unknown[0]!r}: name a word of its vocabulary")
+    vectors = embedding_of(language_model)  # V, E
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    directions = vectors / np.maximum(length, np.finfo(np.float64).tiny)
+    result = {}
+    for token in tokens:
+        own = vocabulary.id_of(token)
+        cosine = directions @ directions[own]
+        cosine[own] = -np.inf
+        ids = largest(cosine, min(k, len(cosine) - 1))
+        result[token] = list(zip(vocabulary.decode(ids), cosine[ids].tolist(), strict=True))
+    return result
+
+
+def frequent_tokens(language_model: LanguageModel, count: int = 6, words: bool = True) -> list[str]:
+    """The most frequent tokens of the training text; with `words` only those that are words of four letters or more."""
+    vocabulary = language_model.vocabulary
+    by_count = (vocabulary.tokens[id] for id in np.argsort(-vocabulary.counts, kind="stable"))
+    chosen = (token for token in by_count if not words or (token.isalpha() and len(token) >= SHORTEST))
+    return list(islice(chosen, count))

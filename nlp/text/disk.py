@@ -1,0 +1,49 @@
+"""Writing files whole or not at all, with one sentence where the disk does not take them."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from nlp.errors import NlpError
+
+__all__ = ["disk_errors", "replacing", "write_text"]
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write that becomes `path` when the block ends well, and leaves nothing behind when it does not.
+
+    Whoever looks at `path` sees the old file or the new one, whole. Raises NlpError where the disk is full or refuses.
+    """
+    with disk_errors(path):
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "w+b") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Make `path` hold `text` as UTF-8."""
+    with replacing(path) as file:
+        file.write(text.encode())
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn what the disk says while `path` is written into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise NlpError(
+            f"{path} cannot be written ({error.strerror or error}): free some space, or name a folder on another disk"
+        ) from error
