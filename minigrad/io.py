@@ -134,21 +134,17 @@ def _decode(value: Any, tensors: dict[str, Tensor]) -> Any:
     raise ValueError(f"unknown kind {kind!r}")
 
 
-def write_atomically(path: str | os.PathLike[str], content: bytes | Callable[[Path], None]) -> None:
-    """Make `path` hold `content`: whoever looks sees the old file or the new one, also after a crash.
+def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], object]) -> None:
+    """Make `path` hold what `write(path)` writes: whoever looks sees the old file or the new one, also after a crash.
 
-    content: the bytes, or a function that writes them to the path it is given. Raises OSError where they cannot be
-    written; then the old file is there still.
+    Raises OSError where it cannot be written; then the old file is there still.
     """
     target = Path(path)
     descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=TEMPORARY)
     os.close(descriptor)
     temporary = Path(name)
     try:
-        if callable(content):
-            content(temporary)
-        else:
-            temporary.write_bytes(content)
+        write(temporary)
         _sync(temporary)
         os.chmod(temporary, 0o644)
         os.replace(temporary, target)

@@ -1,14 +1,16 @@
 """nlp: language models trained on minigrad.
 
-From the command line: `nlp train`, `nlp generate RUN`, `nlp eval RUN --text FILE`. From Python:
+From the command line: `nlp train`, `nlp generate RUN`, `nlp eval RUN --text FILE` and more. From Python:
 
     import nlp
-    from nlp.generate import generate
+    from nlp.generation import generate
 
     language_model = nlp.load("runs/python-docs-1")
     print("".join(generate(language_model, "The function")))
 
-`nlp.experiment` trains a model from a text, `nlp.train.Trainer` any model of yours on any batches.
+Where things are: `text` goes from files to batches of token ids, `models` has the networks, `training` trains them,
+`evaluation` judges them, `generation` lets them write, `tuning` looks for good options, `commands` is the command line.
+`config` has all options, `run_folder` all files of a run.
 """
 
 from __future__ import annotations

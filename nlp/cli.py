@@ -11,7 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from nlp import commands_train, commands_tune, commands_use
+from nlp.commands import train, tune, use
 from nlp.errors import NlpError
 
 __all__ = ["app", "main"]
@@ -45,9 +45,9 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-commands_train.register(app)
-commands_tune.register(app)
-commands_use.register(app)
+train.register(app)
+tune.register(app)
+use.register(app)
 
 
 def main() -> None:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from minigrad.io import write_atomically
-from nlp.errors import NlpError
+from nlp.disk import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,10 +55,7 @@ def save(figure: Figure, path: Path) -> None:
     """Write a PNG file, whole or not at all. Raises NlpError where it cannot be written."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
-    try:
-        write_atomically(path, buffer.getvalue())
-    except OSError as error:
-        raise NlpError(f"the picture {path} cannot be written: {error.strerror or error}") from error
+    write_bytes(path, buffer.getvalue())
 
 
 def plain(axes: Axes, title: str) -> None:

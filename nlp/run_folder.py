@@ -28,8 +28,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 import minigrad
-from minigrad.io import TEMPORARY, write_atomically
 from nlp.config import Config
+from nlp.disk import TEMPORARY, disk_errors, write_text
 from nlp.errors import NlpError
 from nlp.models.rnn_lm import RNNLM
 from nlp.text import Tokenizer, Vocabulary, make_tokenizer
@@ -127,14 +127,13 @@ class RunFolder:
         Raises NlpError where another process has it. What a killed process left half-written is removed.
         """
         lock = FileLock(self.path / LOCK)
+        with disk_errors(self.path / LOCK):
+            try:
+                lock.acquire(timeout=0)
+            except Timeout as error:
+                raise NlpError(f"another process is training in {self.path}: wait for its end, or stop it") from error
         try:
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            raise NlpError(f"another process is training in {self.path}: wait for its end, or stop it") from error
-        except OSError as error:
-            raise self._unwritable(LOCK, error) from error
-        try:
-            for leftover in self.path.glob(f".*{TEMPORARY}"):
+            for leftover in self.path.rglob(f".*{TEMPORARY}"):
                 leftover.unlink(missing_ok=True)
             yield
         finally:
@@ -151,7 +150,7 @@ class RunFolder:
             "tokenizer": None if tokenizer is None else tokenizer.settings(),
             "versions": versions(),
         }
-        self._write(CONFIG, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+        write_text(self.path / CONFIG, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
     def write_best(self, weights: dict[str, Any]) -> None:
         """A model's state_dict."""
@@ -164,15 +163,12 @@ class RunFolder:
 
     def write_sample(self, text: str) -> None:
         """A text that the model wrote."""
-        self._write(SAMPLE, text + "\n")
+        write_text(self.path / SAMPLE, text + "\n")
 
     def append_metrics(self, record: Mapping[str, Any]) -> None:
         """One line more in metrics.jsonl."""
-        try:
-            with (self.path / METRICS).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
-        except OSError as error:
-            raise self._unwritable(METRICS, error) from error
+        with disk_errors(self.path / METRICS), (self.path / METRICS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
 
     def keep_metrics(self, size: int) -> None:
         """Cut metrics.jsonl off after `size` bytes: the lines after a checkpoint are written anew."""
@@ -183,24 +179,9 @@ class RunFolder:
         path = self.path / name
         return path.stat().st_size if path.exists() else 0
 
-    def _write(self, name: str, text: str) -> None:
-        try:
-            write_atomically(self.path / name, text.encode("utf-8"))
-        except OSError as error:
-            raise self._unwritable(name, error) from error
-
     def _save(self, name: str, content: dict[str, Any]) -> None:
-        try:
+        with disk_errors(self.path / name):
             minigrad.save(content, self.path / name)
-        except OSError as error:
-            raise self._unwritable(name, error) from error
-
-    def _unwritable(self, name: str, error: OSError) -> NlpError:
-        kept = " (the one written before is there still)" if (self.path / name).exists() else ""
-        return NlpError(
-            f"{self.path / name} cannot be written: {error.strerror or error}{kept}; "
-            f"see that there is room and that the folder may be written"
-        )
 
     # ---- reading ----------------------------------------------------------------------------------------------------
 

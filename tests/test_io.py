@@ -121,13 +121,13 @@ def test_a_damaged_description_is_said(tmp_path, description):
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "f"
-    write_atomically(path, b"old")
+    write_atomically(path, lambda place: place.write_bytes(b"old"))
 
     def fail(*_):
         raise OSError("disk full")
 
     monkeypatch.setattr("os.fsync", fail)
     with pytest.raises(OSError, match="disk full"):
-        write_atomically(path, b"new")
+        write_atomically(path, lambda place: place.write_bytes(b"new"))
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]

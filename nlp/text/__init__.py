@@ -7,7 +7,6 @@ from nlp.text.batches import IGNORED, BpttBatches, EvaluationBatches, batchify
 from nlp.text.bpe import BpeTokenizer
 from nlp.text.byte_tokens import ByteTokenizer
 from nlp.text.corpus import Corpus, default_corpus, load_corpus
-from nlp.text.files import read_text
 from nlp.text.prepare import Encoded, Prepared, encode_text, is_prepared, link_prepared, load_prepared, prepare
 from nlp.text.tokens import (
     EOS,
@@ -47,5 +46,4 @@ __all__ = [
     "looks_pretokenized",
     "make_tokenizer",
     "prepare",
-    "read_text",
 ]

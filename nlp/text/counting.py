@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp.text.disk import disk_errors
+from nlp.disk import disk_errors
 from nlp.text.tokens import UNICODE, CharTokenizer, Tokenizer
 
 __all__ = ["count_tokens"]

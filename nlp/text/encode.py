@@ -12,11 +12,11 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from nlp.disk import disk_errors, replacing
 from nlp.errors import NlpError
 from nlp.text.bpe import BpeTokenizer
 from nlp.text.byte_tokens import BYTE_NAMES, ByteTokenizer
 from nlp.text.corpus import Part, Text
-from nlp.text.disk import disk_errors, replacing
 from nlp.text.files import TextFile
 from nlp.text.tokens import UNICODE, UNK, CharTokenizer, Tokenizer
 from nlp.text.vocabulary import Vocabulary

@@ -17,17 +17,12 @@ from typing import BinaryIO
 
 from nlp.errors import NlpError
 
-__all__ = ["JoinedFiles", "StrPath", "TextFile", "read_text"]
+__all__ = ["JoinedFiles", "StrPath", "TextFile"]
 
 PIECE = 1 << 20  # bytes read at a time
 
 StrPath = str | os.PathLike[str]
 Stamp = tuple[int, int, int]  # size, time of the last change, inode: what a file is recognised by
-
-
-def read_text(path: StrPath) -> str:
-    """The whole text of a small UTF-8 file: `TextFile(path)` in one string."""
-    return "".join(TextFile(path).pieces())
 
 
 class TextFile:

@@ -23,12 +23,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nlp.disk import disk_errors, write_text
 from nlp.errors import NlpError
 from nlp.text.bpe import TOKENIZER, BpeTokenizer
 from nlp.text.byte_tokens import BYTE_NAMES
 from nlp.text.corpus import Corpus, Part
 from nlp.text.counting import count_tokens
-from nlp.text.disk import disk_errors, write_text
 from nlp.text.encode import Encoded, Measure, encode_text, encoder, expect_pair, id_dtype, writing_ids
 from nlp.text.tokens import Tokenizer, looks_pretokenized, make_tokenizer
 from nlp.text.vocabulary import CHUNK, Vocabulary
@@ -37,7 +37,7 @@ __all__ = ["Encoded", "Prepared", "encode_text", "is_prepared", "link_prepared",
 
 VOCABULARY, DATA, CORPUS = "vocabulary.json", "data", "corpus.json"
 PARTS = ("train", "valid", "test")
-BPE_SAMPLE = 16 << 20  # bytes of text that level bpe looks for its tokens in
+BPE_SAMPLE = 8 << 20  # bytes of text that level bpe looks for its tokens in
 START = 1_000_000  # characters that show whether a text is pre-tokenised
 
 Ids = NDArray[np.integer]
@@ -76,7 +76,7 @@ def prepare(
     has always 256. min_count: how often a token, or at level bpe a pair to be joined, occurs at least. note(what,
     share) is told what is being done and how much of it is, from 0 to 1.
 
-    A large text has its pieces of words chosen by a sample, 16 MB from all over the training text.
+    A large text has its pieces of words chosen by a sample, 8 MB from all over the training text.
 
     Raises NlpError for what is wrong with the text (see `TextFile`), for numbers that leave no vocabulary, and where
     the disk is full.

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minigrad
-from nlp.beam import beam_search
 from nlp.errors import NlpError
+from nlp.generation.beam import beam_search
 from nlp.models.rnn_lm import CELLS, RNNLM
 
 V = 4

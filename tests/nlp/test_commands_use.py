@@ -14,9 +14,9 @@ typer_testing = pytest.importorskip("typer.testing", reason="the command line ne
 
 import nlp  # noqa: E402 - after the check that typer is there
 from nlp.cli import app  # noqa: E402
-from nlp.evaluate import evaluate_text  # noqa: E402
-from nlp.generate import generate, generate_samples, likeliest_text  # noqa: E402
-from nlp.next_words import next_words  # noqa: E402
+from nlp.evaluation.scoring import evaluate_text  # noqa: E402
+from nlp.generation.next_words import next_words  # noqa: E402
+from nlp.generation.writing import generate, generate_samples, likeliest_text  # noqa: E402
 
 SMALL = [part for name, value in TINY.items() for part in ("--" + name.replace("_", "-"), str(value))]
 

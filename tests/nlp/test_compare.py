@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from nlp_helpers import PATTERN, tiny
 
-from nlp.compare import CORPUS, RunSummary, differing_options, not_comparable, summarize
 from nlp.errors import NlpError
-from nlp.experiment import Experiment
+from nlp.evaluation.compare import CORPUS, RunSummary, differing_options, not_comparable, summarize
+from nlp.training.experiment import Experiment
 
 
 def train(folder: Path, text: Path, **options: object) -> None:

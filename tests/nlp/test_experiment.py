@@ -14,10 +14,10 @@ from nlp_helpers import PATTERN, pattern_corpus, random_corpus, tiny
 import minigrad
 import nlp
 from nlp.errors import NlpError
-from nlp.evaluate import WINDOW, evaluate, evaluate_text
-from nlp.experiment import Experiment, Results, use_threads
+from nlp.evaluation.scoring import WINDOW, evaluate, evaluate_text
 from nlp.run_folder import BEST, SAMPLE
 from nlp.text import Corpus, EvaluationBatches
+from nlp.training.experiment import Experiment, Results, use_threads
 
 
 def run(folder: Path, corpus: Corpus | None = None, **options: object) -> tuple[Experiment, Results]:

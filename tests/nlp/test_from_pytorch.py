@@ -9,7 +9,7 @@ import pytest
 
 import minigrad
 from nlp.errors import NlpError
-from nlp.evaluate import evaluate
+from nlp.evaluation.scoring import evaluate
 from nlp.models.from_pytorch import from_pytorch
 from nlp.text import EvaluationBatches
 

@@ -17,9 +17,9 @@ from nlp_helpers import tiny
 
 import minigrad
 from nlp.errors import NlpError
-from nlp.generate import generate, generate_samples, likeliest_text, unknown_tokens
+from nlp.generation.next_words import next_words, visible
+from nlp.generation.writing import generate, generate_samples, likeliest_text, unknown_tokens
 from nlp.models.rnn_lm import RNNLM
-from nlp.next_words import next_words, visible
 from nlp.run_folder import LanguageModel
 from nlp.text import UNK, Corpus
 from nlp.text.prepare import prepare

@@ -22,9 +22,9 @@ import minigrad
 import nlp
 from nlp.config import choose
 from nlp.errors import NlpError
-from nlp.experiment import Experiment
 from nlp.run_folder import BEST, CONFIG, LAST, METRICS, RunFolder
-from nlp.train import Epoch
+from nlp.training.experiment import Experiment
+from nlp.training.trainer import Epoch
 
 OPTIONS = {"dropout": 0.4, "layers": 2, "epochs": 3, "weight_drop": 0.2, "tied": False, "bptt_drawn": True}
 CORPUS = random_corpus(3)
@@ -136,7 +136,7 @@ def test_another_configuration_is_refused_with_the_difference(tmp_path: Path, st
 def test_a_second_process_on_the_same_run_is_refused(tmp_path: Path) -> None:
     run = tmp_path / "run"
     with Experiment.create(tiny(), CORPUS, run):
-        program = "import sys\nfrom nlp.experiment import Experiment\nExperiment.resume(sys.argv[1])"
+        program = "import sys\nfrom nlp.training.experiment import Experiment\nExperiment.resume(sys.argv[1])"
         other = subprocess.run([sys.executable, "-c", program, str(run)], capture_output=True, text=True, check=False)
         assert "another process is training in" in other.stderr
     Experiment.resume(run).close()  # it is free again
@@ -201,7 +201,7 @@ def test_a_full_disk_loses_nothing_and_says_so(tmp_path: Path, straight: Path, m
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        with pytest.raises(NlpError, match=r"last\.safetensors cannot be written: No space left .* is there still"):
+        with pytest.raises(NlpError, match=r"last\.safetensors cannot be written \(No space left .* is there still"):
             experiment.save()
     experiment.close()
     assert not list(run.glob(".*.tmp"))
@@ -213,8 +213,8 @@ def test_a_folder_that_may_not_be_written_is_named(tmp_path: Path, monkeypatch: 
     def refused(*_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
-    monkeypatch.setattr("minigrad.io.tempfile.mkstemp", refused)
-    with pytest.raises(NlpError, match=r"config\.json cannot be written: Permission denied; see that there is room"):
+    monkeypatch.setattr("nlp.disk.tempfile.mkstemp", refused)
+    with pytest.raises(NlpError, match=r"config\.json cannot be written \(Permission denied\): see that"):
         Experiment.create(tiny(), CORPUS, tmp_path / "run")
 
 

@@ -12,11 +12,11 @@ from nlp_helpers import char_vocabulary, pattern_corpus, tiny
 
 import minigrad
 import nlp
-from nlp.curves import draw_curves
 from nlp.errors import NlpError
-from nlp.experiment import Experiment
 from nlp.run_folder import BEST, CONFIG, CURVES, LAST, LOCK, METRICS, SAMPLE, VOCABULARY, RunFolder
 from nlp.text import UNK
+from nlp.training.curves import draw_curves
+from nlp.training.experiment import Experiment
 
 
 @pytest.fixture(scope="module")

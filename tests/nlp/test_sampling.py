@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import minigrad
 from nlp.errors import NlpError
+from nlp.generation.sampling import Reader, Sampling, draw_ids, largest
 from nlp.models.rnn_lm import CELLS, RNNLM
-from nlp.sampling import Reader, Sampling, draw_ids, largest
 
 V = 9
 few = st.lists(st.integers(-3, 3), min_size=1, max_size=30)  # so few different values that some are equal

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nlp.tensorboard import FOLDER, events_writer
+from nlp.training.tensorboard import FOLDER, events_writer
 
 STEP = {"kind": "step", "loss": 4.5, "lr": 0.5, "gradient_norm": 2.5, "tokens_per_second": 1000.0}
 

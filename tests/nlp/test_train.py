@@ -20,7 +20,7 @@ from minigrad.testing import standin
 from nlp.errors import NlpError
 from nlp.models.rnn_lm import CELLS, RNNLM
 from nlp.text import BpttBatches, EvaluationBatches
-from nlp.train import OPTIMIZERS, REPORT_EVERY, SCHEDULES, Epoch, Step, Tick, Trainer
+from nlp.training.trainer import OPTIMIZERS, REPORT_EVERY, SCHEDULES, Epoch, Step, Tick, Trainer
 
 RATES = {"sgd": 4.0, "adam": 0.02, "adamw": 0.02, "nadam": 0.02, "adagrad": 0.2, "adadelta": 4.0, "rmsprop": 0.01}
 
@@ -144,7 +144,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, losses: list[float]) -> None:
         return type("Evaluation", (), {"loss": next(coming)})
         yield  # a generator that yields nothing
 
-    monkeypatch.setattr("nlp.train.evaluation_steps", judge)
+    monkeypatch.setattr("nlp.training.trainer.evaluation_steps", judge)
 
 
 def test_the_best_epoch_s_weights_are_kept_and_training_ends_without_progress(monkeypatch: pytest.MonkeyPatch) -> None:

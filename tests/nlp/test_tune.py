@@ -18,13 +18,13 @@ from nlp_helpers import PATTERN, TINY, pattern_corpus, random_corpus, tiny
 
 import minigrad
 import nlp
-import nlp.tune
-from nlp.compare import summarize
+import nlp.tuning.search
 from nlp.errors import NlpError, NotFiniteError
-from nlp.experiment import Experiment
+from nlp.evaluation.compare import summarize
 from nlp.run_folder import BEST, LAST, RunFolder
-from nlp.train import Epoch, Tick, Trainer
-from nlp.tune import CHOSEN, RESULTS, TUNE, Plan, Result, Search, TrialEvent, plan
+from nlp.training.experiment import Experiment
+from nlp.training.trainer import Epoch, Tick, Trainer
+from nlp.tuning.search import CHOSEN, RESULTS, TUNE, Plan, Result, Search, TrialEvent, plan
 
 CORPUS = random_corpus(5, length=500)
 SMALL = {**TINY, "bptt": 12, "epochs": 4, "patience": 0}
@@ -62,8 +62,8 @@ def _quick() -> Iterator[None]:
     """Curves and waiting for the disk would take longer than all else; the tests of nlp train look at them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
-        patch.setattr("nlp.experiment.draw_curves", lambda folder: None)
-        patch.setattr("nlp.experiment.events_writer", lambda folder, update: lambda record: None)
+        patch.setattr("nlp.training.experiment.draw_curves", lambda folder: None)
+        patch.setattr("nlp.training.experiment.events_writer", lambda folder, update: lambda record: None)
         yield
 
 
@@ -192,7 +192,11 @@ class ItEndsHereError(Exception):
 def test_ended_between_two_files_it_ends_with_the_same_table_and_weights(
     place: str, call: int, before: bool, straight: dict[str, Search], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    owner, name = (getattr(nlp.tune, place.split(".")[0]), place.split(".")[1]) if "." in place else (nlp.tune, place)
+    owner, name = (
+        (getattr(nlp.tuning.search, place.split(".")[0]), place.split(".")[1])
+        if "." in place
+        else (nlp.tuning.search, place)
+    )
     real, calls = getattr(owner, name), []
 
     def crashing(*args: Any, **settings: Any) -> Any:
@@ -426,7 +430,7 @@ def test_a_signal_saves_and_says_how_to_go_on(
     number: signal.Signals, text: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert call("tune", text, *THREE, *WORDS, "--out", "quiet").exit_code == 0
-    from nlp.commands_tune import _Display
+    from nlp.commands.tune import _Display
 
     with monkeypatch.context() as patch:
         real = _Display.progress

@@ -15,8 +15,8 @@ from nlp_helpers import TINY
 
 from nlp.config import choose
 from nlp.errors import NlpError
-from nlp.ranges import Choice, Interval, draw_options, parse_range, split_ranges
-from nlp.tune_plan import Plan, plan
+from nlp.tuning.plans import Plan, plan
+from nlp.tuning.ranges import Choice, Interval, draw_options, parse_range, split_ranges
 
 RANGES = {"lr": "0.001..0.05", "hidden": "6..12", "dropout": "0..0.5"}
 

@@ -12,7 +12,7 @@ from typing import Any
 from nlp.config import Config, choose, flag, read_options
 from nlp.errors import NlpError
 from nlp.presets import PRESETS
-from nlp.ranges import draw_options, parse_range
+from nlp.tuning.ranges import draw_options, parse_range
 
 __all__ = ["STRATEGIES", "Plan", "Rung", "plan"]
 
@@ -32,7 +32,7 @@ class Rung:
 class Plan:
     """What is searched and how; `plan` makes one. Raises NlpError for anything that could not run.
 
-    options: what all trials have in common. ranges: by option, in the words that `nlp.ranges.parse_range` reads.
+    options: what all trials have in common. ranges: by option, in the words that `nlp.tuning.ranges.parse_range` reads.
     """
 
     options: Mapping[str, Any]

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from nlp.commands_train import with_config_options
+from nlp.commands.train import with_config_options
 from nlp.config import TEXT, flag
 from nlp.errors import NlpError
 from nlp.presets import PRESETS
 
 if TYPE_CHECKING:
-    from nlp.experiment import Results
-    from nlp.tune import Result, Search, TrialEvent
+    from nlp.training.experiment import Results
+    from nlp.tuning.search import Result, Search, TrialEvent
 
 __all__ = ["register"]
 
@@ -111,9 +111,9 @@ def tune(
 def _begin(
     console: Console, searching: dict[str, Any], options: dict[str, Any], texts: dict[str, Any], out: Path | None
 ) -> None:
-    from nlp.progress import reading
-    from nlp.ranges import split_ranges
-    from nlp.tune import Search, plan
+    from nlp.commands.progress import reading
+    from nlp.tuning.ranges import split_ranges
+    from nlp.tuning.search import Search, plan
 
     ranges = split_ranges(searching.pop("range") or ())
     settings = {name: value for name, value in searching.items() if value is not None}
@@ -131,8 +131,8 @@ def _absolute(value: Any) -> Any:
 
 
 def _resume(console: Console, folder: Path) -> None:
-    from nlp.progress import reading
-    from nlp.tune import Search
+    from nlp.commands.progress import reading
+    from nlp.tuning.search import Search
 
     with reading(console) as note:
         search = Search.resume(folder, note)
@@ -142,8 +142,8 @@ def _resume(console: Console, folder: Path) -> None:
 
 def _run(console: Console, search: Search) -> None:
     """Search to the end, or until a signal asks to stop; everything is saved either way."""
-    from nlp.stopping import listening_for_stop
-    from nlp.tune import Result
+    from nlp.training.stopping import listening_for_stop
+    from nlp.tuning.search import Result
 
     with listening_for_stop() as stop, _Display(console, search) as display:
         for event in search.run():
@@ -195,7 +195,7 @@ class _Display:
 
     def progress(self, event: TrialEvent) -> None:
         """Move the bar."""
-        from nlp.train import Tick
+        from nlp.training.trainer import Tick
 
         if event.trial != self.trial:
             self.trial = event.trial

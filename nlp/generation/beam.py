@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nlp.errors import NlpError
-from nlp.sampling import Ids, Reader, Scores, largest
+from nlp.generation.sampling import Ids, Reader, Scores, largest
 
 __all__ = ["Hypothesis", "beam_search"]
 

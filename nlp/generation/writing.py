@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from nlp.beam import beam_search
 from nlp.errors import NlpError
+from nlp.generation.beam import beam_search
+from nlp.generation.sampling import Ids, Sampling, draw_ids
 from nlp.run_folder import LanguageModel
-from nlp.sampling import Ids, Sampling, draw_ids
 from nlp.text.writer import Writer
 
 __all__ = ["LENGTHS", "generate", "generate_samples", "likeliest_text", "unknown_tokens"]
@@ -39,7 +39,7 @@ def generate(
         stop: words or phrases: the text ends with the first of them that is written after the prompt. Where tokens are
             words, a stop must be whole words; `"\\n"` ends the text with its line.
         seed: the same seed gives the same text; without one it differs each time.
-        sampling: `temperature`, `top_k` and `top_p`: see `nlp.sampling.Sampling`.
+        sampling: `temperature`, `top_k` and `top_p`: see `nlp.generation.sampling.Sampling`.
 
     Raises NlpError for an option outside its range, before anything is written.
     """

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nlp.evaluate import perplexity
+from nlp.evaluation.scoring import perplexity
 from nlp.pictures import (
     COLOURS,
     GREY,

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from nlp.config import Config
-from nlp.evaluate import evaluation_steps
-from nlp.experiment import VALID_STREAMS, Note, make_trainer, prepare_text, use_threads
+from nlp.evaluation.scoring import evaluation_steps
 from nlp.text import BpttBatches, EvaluationBatches, load_corpus
-from nlp.train import Tick
+from nlp.training.experiment import VALID_STREAMS, Note, make_trainer, prepare_text, use_threads
+from nlp.training.trainer import Tick
 
 __all__ = ["Rehearsal", "rehearse"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlp.errors import NlpError
-from nlp.evaluate import perplexity
+from nlp.evaluation.scoring import perplexity
 from nlp.pictures import colour, dashes, finite, log_axis, new_figure, plain, save, whole_numbers
 from nlp.run_folder import RunFolder
 

@@ -26,17 +26,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from minigrad.io import write_atomically
 from nlp.config import Config
+from nlp.disk import disk_errors, write_text
 from nlp.errors import NlpError, NotFiniteError
-from nlp.evaluate import perplexity
-from nlp.experiment import Experiment, Note, Results, prepare_text, use_threads
+from nlp.evaluation.scoring import perplexity
 from nlp.run_folder import BEST, CONFIG, LAST, RunFolder, StrPath
 from nlp.text import BpttBatches, Corpus, load_corpus
-from nlp.text.disk import disk_errors
 from nlp.text.prepare import Prepared, is_prepared, link_prepared, load_prepared
-from nlp.train import Epoch, Step, Tick
-from nlp.tune_plan import Plan, Rung, plan
+from nlp.training.experiment import Experiment, Note, Results, prepare_text, use_threads
+from nlp.training.trainer import Epoch, Step, Tick
+from nlp.tuning.plans import Plan, Rung, plan
 
 __all__ = ["Plan", "Result", "Rung", "Search", "TrialEvent", "plan"]
 
@@ -293,8 +292,7 @@ def _write_results(path: Path, results: Iterable[Result]) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    with disk_errors(path):
-        write_atomically(path, text.encode("utf-8"))
+    write_text(path, text)
 
 
 _KINDS = {

@@ -20,7 +20,7 @@ import numpy as np
 
 import minigrad
 from nlp.errors import NlpError
-from nlp.segments import Documents, Segments, segment_losses
+from nlp.evaluation.segments import Documents, Segments, segment_losses
 from nlp.text import IGNORED
 from nlp.text.prepare import encode_text
 

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nlp.compare import RunSummary, differing_options, not_comparable
 from nlp.config import flag
-from nlp.evaluate import TextEvaluation, perplexity
-from nlp.look import ParameterSummary
+from nlp.evaluation.compare import RunSummary, differing_options, not_comparable
+from nlp.evaluation.look import ParameterSummary
+from nlp.evaluation.scoring import TextEvaluation, perplexity
 
 __all__ = ["show_comparison", "show_documents", "show_evaluations", "show_nearest", "show_next", "show_parameters"]
 

@@ -20,7 +20,7 @@ import minigrad
 from minigrad import Tensor, nn, optim
 from minigrad.optim import lr_scheduler
 from nlp.errors import NotFiniteError
-from nlp.evaluate import evaluation_steps, perplexity
+from nlp.evaluation.scoring import evaluation_steps, perplexity
 from nlp.models.rnn_lm import RNNLM, State, detach
 
 __all__ = ["OPTIMIZERS", "SCHEDULES", "Epoch", "Step", "Tick", "Trainer", "Windows"]
@@ -381,8 +381,8 @@ class Trainer:
         """All that decides how training goes on, in the middle of an epoch too: weights, optimizer, schedule, carried
         state, random numbers, the best so far.
 
-        A tree that `minigrad.save` takes. A trainer that loads it continues to the same bits. Raises NotFiniteError where the
-        loss is no longer finite, so that what is saved can be gone on with.
+        A tree that `minigrad.save` takes. A trainer that loads it continues to the same bits. Raises NotFiniteError
+        where the loss is no longer finite, so that what is saved can be gone on with.
         """
         self._check_finite()
         return {

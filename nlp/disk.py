@@ -9,7 +9,9 @@ from typing import IO
 
 from nlp.errors import NlpError
 
-__all__ = ["disk_errors", "replacing", "write_text"]
+__all__ = ["TEMPORARY", "disk_errors", "replacing", "write_bytes", "write_text"]
+
+TEMPORARY = ".tmp"  # how the name of a file ends that is being written
 
 
 @contextmanager
@@ -19,7 +21,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     Whoever looks at `path` sees the old file or the new one, whole. Raises NlpError where the disk is full or refuses.
     """
     with disk_errors(path):
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY)
         try:
             with os.fdopen(descriptor, "w+b") as file:
                 yield file
@@ -27,15 +29,26 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
                 os.fsync(file.fileno())
             os.chmod(temporary, 0o644)
             os.replace(temporary, path)
+            if os.name == "posix":
+                folder = os.open(path.parent, os.O_RDONLY)
+                try:
+                    os.fsync(folder)  # the new name too, not the bytes alone
+                finally:
+                    os.close(folder)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Make `path` hold `content`."""
+    with replacing(path) as file:
+        file.write(content)
+
+
 def write_text(path: Path, text: str) -> None:
     """Make `path` hold `text` as UTF-8."""
-    with replacing(path) as file:
-        file.write(text.encode())
+    write_bytes(path, text.encode())
 
 
 @contextmanager
@@ -44,6 +57,8 @@ def disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        kept = ", and the one written before is there still" if path.is_file() else ""
         raise NlpError(
-            f"{path} cannot be written ({error.strerror or error}): free some space, or name a folder on another disk"
+            f"{path} cannot be written ({error.strerror or error}){kept}: "
+            f"see that there is space and that the folder may be written to"
         ) from error

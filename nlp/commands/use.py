@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from nlp.disk import write_text
 from nlp.errors import NlpError
 
 __all__ = ["register"]
@@ -67,7 +68,7 @@ def generate(
 ) -> None:
     """Write a text with a trained model, shown as it is written."""
     import nlp
-    from nlp.generate import generate, generate_samples, likeliest_text
+    from nlp.generation.writing import generate, generate_samples, likeliest_text
 
     drawing = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
     sampling: dict[str, Any] = {name: value for name, value in drawing.items() if value is not None}
@@ -98,8 +99,8 @@ def next_words(
 ) -> None:
     """The likeliest next words after a text, with their probabilities. (nlp next RUN "the students opened their")"""
     import nlp
-    from nlp.next_words import next_words, visible
-    from nlp.tables import show_next
+    from nlp.commands.tables import show_next
+    from nlp.generation.next_words import next_words, visible
 
     language_model = nlp.load(run, device)
     _name_unknown(language_model, text)
@@ -130,8 +131,8 @@ def evaluate(
 ) -> None:
     """How well a trained model foresees texts: perplexity per token and per word, bits per character and per byte."""
     import nlp
-    from nlp.evaluate import evaluate_text
-    from nlp.tables import show_documents, show_evaluations
+    from nlp.commands.tables import show_documents, show_evaluations
+    from nlp.evaluation.scoring import evaluate_text
     from nlp.text.files import TextFile
 
     if documents not in (None, "line", "blank"):
@@ -159,8 +160,8 @@ def compare(
     json_file: JsonFile = None,
 ) -> None:
     """Runs beside each other: where their options differ, what they came to, and a picture of how they got there."""
-    from nlp.compare import draw_comparison, summarize
-    from nlp.tables import show_comparison
+    from nlp.commands.tables import show_comparison
+    from nlp.evaluation.compare import draw_comparison, summarize
 
     summaries = summarize(runs)
     show_comparison(Console(), summaries)
@@ -182,9 +183,9 @@ def inspect(
 ) -> None:
     """The parameters of a trained model in numbers, and which words it takes for alike."""
     import nlp
-    from nlp.look import frequent_tokens, nearest, summaries
-    from nlp.next_words import visible
-    from nlp.tables import show_nearest, show_parameters
+    from nlp.commands.tables import show_nearest, show_parameters
+    from nlp.evaluation.look import frequent_tokens, nearest, summaries
+    from nlp.generation.next_words import visible
 
     language_model = nlp.load(run)
     chosen = word or frequent_tokens(language_model, words=not tokens)
@@ -207,7 +208,7 @@ def inspect(
 
 def _name_unknown(language_model: Any, text: str) -> None:
     """Say on stderr which tokens of the text the model does not know."""
-    from nlp.generate import unknown_tokens
+    from nlp.generation.writing import unknown_tokens
 
     if unknown := unknown_tokens(language_model, text):
         typer.echo(f"nlp: not known to the model, read as <unk>: {', '.join(unknown)}", err=True)
@@ -247,9 +248,4 @@ def _bar(name: str) -> Iterator[Callable[[float], None] | None]:
 def _write_json(path: Path | None, content: Any) -> None:
     if path is None:
         return
-    from minigrad.io import write_atomically
-
-    try:
-        write_atomically(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode("utf-8"))
-    except OSError as error:
-        raise NlpError(f"{path} cannot be written: {error.strerror or error}") from error
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")

@@ -23,16 +23,16 @@ from typing import Any
 import minigrad
 from minigrad import nn
 from nlp.config import Config, refuse_change
-from nlp.curves import draw_curves
 from nlp.errors import NlpError
-from nlp.evaluate import WINDOW, Evaluation, evaluate
-from nlp.generate import generate
+from nlp.evaluation.scoring import WINDOW, Evaluation, evaluate
+from nlp.generation.writing import generate
 from nlp.models.rnn_lm import RNNLM
 from nlp.run_folder import LanguageModel, RunFolder, StrPath, make_model, versions
-from nlp.tensorboard import events_writer
 from nlp.text import BpttBatches, Corpus, EvaluationBatches, Vocabulary, load_corpus
 from nlp.text.prepare import Prepared, is_prepared, load_prepared, prepare
-from nlp.train import Epoch, Step, Tick, Trainer
+from nlp.training.curves import draw_curves
+from nlp.training.tensorboard import events_writer
+from nlp.training.trainer import Epoch, Step, Tick, Trainer
 
 __all__ = ["Experiment", "Note", "Results", "make_trainer", "prepare_text", "use_threads"]
 

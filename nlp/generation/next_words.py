@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from nlp.errors import NlpError
+from nlp.generation.sampling import Reader, largest
 from nlp.run_folder import LanguageModel
-from nlp.sampling import Reader, largest
 from nlp.text.tokens import Tokenizer
 
 __all__ = ["next_words", "visible"]

@@ -11,11 +11,11 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from nlp.config import Config
-from nlp.evaluate import perplexity
-from nlp.experiment import Experiment, Results
-from nlp.rehearsal import Rehearsal
+from nlp.evaluation.scoring import perplexity
 from nlp.run_folder import RunFolder
-from nlp.train import Epoch, Step, Tick
+from nlp.training.experiment import Experiment, Results
+from nlp.training.rehearsal import Rehearsal
+from nlp.training.trainer import Epoch, Step, Tick
 
 __all__ = ["Display", "reading", "show_rehearsal"]
 

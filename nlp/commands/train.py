@@ -94,8 +94,8 @@ def train(
 
 
 def _begin(console: Console, config: Config, sources: dict[str, Any], out: Path | None) -> None:
-    from nlp.experiment import Experiment
-    from nlp.progress import reading
+    from nlp.commands.progress import reading
+    from nlp.training.experiment import Experiment
 
     with reading(console) as note:
         experiment = Experiment.create(config, sources, out, note)
@@ -104,9 +104,9 @@ def _begin(console: Console, config: Config, sources: dict[str, Any], out: Path 
 
 
 def _resume(console: Console, run: Path, file: Path | None, options: dict[str, Any]) -> None:
+    from nlp.commands.progress import reading
     from nlp.config import read_options
-    from nlp.experiment import Experiment
-    from nlp.progress import reading
+    from nlp.training.experiment import Experiment
 
     given = {name: value for name, value in options.items() if value is not None}
     with reading(console) as note:
@@ -117,8 +117,8 @@ def _resume(console: Console, run: Path, file: Path | None, options: dict[str, A
 
 def _run(console: Console, experiment: Any) -> None:
     """Train to the end, or until a signal asks to stop; everything is saved either way."""
-    from nlp.progress import Display
-    from nlp.stopping import listening_for_stop
+    from nlp.commands.progress import Display
+    from nlp.training.stopping import listening_for_stop
 
     folder = experiment.folder
     with listening_for_stop() as stop, Display(console, experiment.config.epochs) as display:
@@ -135,8 +135,8 @@ def _run(console: Console, experiment: Any) -> None:
 
 
 def _rehearse(console: Console, config: Config, sources: dict[str, Any]) -> None:
-    from nlp.progress import reading, show_rehearsal
-    from nlp.rehearsal import rehearse
+    from nlp.commands.progress import reading, show_rehearsal
+    from nlp.training.rehearsal import rehearse
 
     with reading(console) as note:
         rehearsal = rehearse(config, sources, note)

@@ -1,0 +1,1 @@
+"""The commands of `nlp`, a file for each kind, and what they show."""
