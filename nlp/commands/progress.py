@@ -13,9 +13,9 @@ from rich.table import Table
 from nlp.config import Config
 from nlp.evaluation.scoring import perplexity
 from nlp.run_folder import RunFolder
+from nlp.training.events import Epoch, Step, Tick
 from nlp.training.experiment import Experiment, Results
 from nlp.training.rehearsal import Rehearsal
-from nlp.training.trainer import Epoch, Step, Tick
 
 __all__ = ["Display", "reading", "show_rehearsal"]
 

@@ -1,6 +1,7 @@
 """Training: the trainer, the run around it, and what it leaves behind."""
 
+from nlp.training.events import Epoch, Step, Tick
 from nlp.training.experiment import Experiment, Results
-from nlp.training.trainer import Epoch, Step, Tick, Trainer
+from nlp.training.trainer import Trainer
 
 __all__ = ["Epoch", "Experiment", "Results", "Step", "Tick", "Trainer"]

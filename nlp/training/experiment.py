@@ -31,8 +31,9 @@ from nlp.run_folder import LanguageModel, RunFolder, StrPath, make_model, versio
 from nlp.text import BpttBatches, Corpus, EvaluationBatches, Vocabulary, load_corpus
 from nlp.text.prepare import Prepared, is_prepared, load_prepared, prepare
 from nlp.training.curves import draw_curves
+from nlp.training.events import Epoch, Step, Tick
 from nlp.training.tensorboard import events_writer
-from nlp.training.trainer import Epoch, Step, Tick, Trainer
+from nlp.training.trainer import Trainer
 
 __all__ = ["Experiment", "Note", "Results", "make_trainer", "prepare_text", "use_threads"]
 

@@ -15,8 +15,8 @@ from typing import Any
 from nlp.config import Config
 from nlp.evaluation.scoring import evaluation_steps
 from nlp.text import BpttBatches, EvaluationBatches, load_corpus
+from nlp.training.events import Tick
 from nlp.training.experiment import VALID_STREAMS, Note, make_trainer, prepare_text, use_threads
-from nlp.training.trainer import Tick
 
 __all__ = ["Rehearsal", "rehearse"]
 

@@ -11,7 +11,6 @@ import math
 import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,10 +19,12 @@ import minigrad
 from minigrad import Tensor, nn, optim
 from minigrad.optim import lr_scheduler
 from nlp.errors import NotFiniteError
-from nlp.evaluation.scoring import evaluation_steps, perplexity
+from nlp.evaluation.scoring import evaluation_steps
 from nlp.models.rnn_lm import RNNLM, State, detach
+from nlp.training.events import Epoch, Step, Tick
+from nlp.training.meter import Meter
 
-__all__ = ["OPTIMIZERS", "SCHEDULES", "Epoch", "Step", "Tick", "Trainer", "Windows"]
+__all__ = ["OPTIMIZERS", "SCHEDULES", "Trainer", "Windows"]
 
 OPTIMIZERS: dict[str, type[optim.Optimizer]] = {
     "sgd": optim.SGD,
@@ -46,56 +47,6 @@ class Windows(Protocol):
 
     def window(self, start: int, length: int) -> tuple[np.ndarray, np.ndarray]:
         """(input, target), both (T, B), of at most `length` steps from `start` on."""
-
-
-@dataclass(frozen=True)
-class Tick:
-    """One update of the weights, or one batch of validation, is done."""
-
-    epoch: int
-    step: int  # time steps of the text read in this epoch
-    steps: int  # that the epoch has
-    validating: bool = False
-
-
-@dataclass(frozen=True)
-class Step:
-    """How training stands in the middle of an epoch; `loss` is the mean since the last report, in nats a token."""
-
-    epoch: int
-    step: int  # time steps of the text read in this epoch
-    steps: int  # that the epoch has
-    update: int  # updates of the weights, from the start of training
-    loss: float
-    lr: float
-    gradient_norm: float  # the largest since the last report, before clipping
-    tokens_per_second: float
-    seconds: float  # since training began
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One pass over the training text, and what it was worth."""
-
-    epoch: int  # from 1
-    train_loss: float  # mean over the epoch, with dropout and while the weights moved
-    valid_loss: float
-    lr: float  # that the epoch was trained with
-    tokens_per_second: float
-    seconds: float  # since training began
-    improved: bool
-    averaged: bool  # whether the validated weights are an average (NT-ASGD)
-    end: str  # why training ends here; empty if it goes on
-
-    @property
-    def train_perplexity(self) -> float:
-        """e to the training loss."""
-        return perplexity(self.train_loss)
-
-    @property
-    def valid_perplexity(self) -> float:
-        """e to the validation loss."""
-        return perplexity(self.valid_loss)
 
 
 class Trainer:
@@ -154,7 +105,7 @@ class Trainer:
         self.averaging = False
         self.best: dict[str, Tensor] = {}
         self._state: State = None  # carried from window to window
-        self._meter = _Meter()
+        self._meter = Meter()
         self._unaveraged: dict[str, Tensor] | None = None  # while the average stands in for them
 
     @property
@@ -180,7 +131,7 @@ class Trainer:
             improved = self._keep_if_best(valid_loss)
             self._slow_down(valid_loss)
             self._average_if_stuck(valid_loss)
-            self.epoch, self.position, self._state, self._meter = self.epoch + 1, 0, None, _Meter()
+            self.epoch, self.position, self._state, self._meter = self.epoch + 1, 0, None, Meter()
             yield Epoch(self.epoch, train_loss, valid_loss, lr, speed, self._elapsed(), improved, averaged, self._end())
 
     def _pass(self, windows: Windows) -> Iterator[Tick | Step]:
@@ -406,7 +357,7 @@ class Trainer:
             self.scheduler.load_state_dict(state["scheduler"])
         minigrad.default_generator.set_state(state["random"])
         self._state = state["carried"]
-        self._meter = _Meter(**state["meter"])
+        self._meter = Meter(**state["meter"])
         self.best = state["best"]
         for name in _PROGRESS:
             setattr(self, name, state[name])
@@ -431,49 +382,3 @@ def _copied(model: nn.Module) -> dict[str, Tensor]:
 
 def _dense(gradient: Any) -> Tensor:
     return gradient.to_dense() if hasattr(gradient, "to_dense") else gradient
-
-
-class _Meter:
-    """Adds up the losses of an epoch; what was added since the last report stays on the device until it is read."""
-
-    def __init__(
-        self, total: float = 0.0, tokens: int = 0, seconds: float = 0.0, unread: list[Any] | None = None
-    ) -> None:
-        self.total, self.tokens, self.seconds = (
-            total,
-            tokens,
-            seconds,
-        )  # tokens and seconds up to now, total as reported
-        self.unread: list[Any] = unread or []  # (mean loss, norm of the gradient, tokens) of each update
-
-    def add(self, loss: Tensor, norm: Tensor, tokens: int, seconds: float) -> None:
-        """One more update, with the mean loss of its tokens."""
-        self.unread.append((loss, norm, tokens))
-        self.tokens += tokens
-        self.seconds += seconds
-
-    def read(self) -> list[tuple[float, float, int]]:
-        """What was added since the last report, as numbers."""
-        self.unread = [(float(loss), float(norm), tokens) for loss, norm, tokens in self.unread]
-        return self.unread
-
-    def report(self) -> tuple[float, float]:
-        """(mean loss, largest norm) of what was added since the last report, of which there is at least one update."""
-        read = self.read()
-        since = math.fsum(loss * tokens for loss, _, tokens in read)
-        tokens = sum(tokens for _, _, tokens in read)
-        self.total += since
-        self.unread = []
-        return since / tokens, max(norm for _, norm, _ in read)
-
-    def mean(self) -> float:
-        """The mean loss up to the last report."""
-        return self.total / self.tokens
-
-    def speed(self) -> float:
-        """Tokens a second."""
-        return self.tokens / max(self.seconds, 1e-9)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything, in plain numbers."""
-        return {"total": self.total, "tokens": self.tokens, "seconds": self.seconds, "unread": self.read()}

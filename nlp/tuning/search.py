@@ -33,8 +33,8 @@ from nlp.evaluation.scoring import perplexity
 from nlp.run_folder import BEST, CONFIG, LAST, RunFolder, StrPath
 from nlp.text import BpttBatches, Corpus, load_corpus
 from nlp.text.prepare import Prepared, is_prepared, link_prepared, load_prepared
+from nlp.training.events import Epoch, Step, Tick
 from nlp.training.experiment import Experiment, Note, Results, prepare_text, use_threads
-from nlp.training.trainer import Epoch, Step, Tick
 from nlp.tuning.plans import Plan, Rung, plan
 
 __all__ = ["Plan", "Result", "Rung", "Search", "TrialEvent", "plan"]

@@ -23,8 +23,8 @@ import nlp
 from nlp.config import choose
 from nlp.errors import NlpError
 from nlp.run_folder import BEST, CONFIG, LAST, METRICS, RunFolder
+from nlp.training.events import Epoch
 from nlp.training.experiment import Experiment
-from nlp.training.trainer import Epoch
 
 OPTIONS = {"dropout": 0.4, "layers": 2, "epochs": 3, "weight_drop": 0.2, "tied": False, "bptt_drawn": True}
 CORPUS = random_corpus(3)

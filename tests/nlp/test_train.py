@@ -20,7 +20,8 @@ from minigrad.testing import standin
 from nlp.errors import NlpError
 from nlp.models.rnn_lm import CELLS, RNNLM
 from nlp.text import BpttBatches, EvaluationBatches
-from nlp.training.trainer import OPTIMIZERS, REPORT_EVERY, SCHEDULES, Epoch, Step, Tick, Trainer
+from nlp.training.events import Epoch, Step, Tick
+from nlp.training.trainer import OPTIMIZERS, REPORT_EVERY, SCHEDULES, Trainer
 
 RATES = {"sgd": 4.0, "adam": 0.02, "adamw": 0.02, "nadam": 0.02, "adagrad": 0.2, "adadelta": 4.0, "rmsprop": 0.01}
 

@@ -22,8 +22,9 @@ import nlp.tuning.search
 from nlp.errors import NlpError, NotFiniteError
 from nlp.evaluation.compare import summarize
 from nlp.run_folder import BEST, LAST, RunFolder
+from nlp.training.events import Epoch, Tick
 from nlp.training.experiment import Experiment
-from nlp.training.trainer import Epoch, Tick, Trainer
+from nlp.training.trainer import Trainer
 from nlp.tuning.search import CHOSEN, RESULTS, TUNE, Plan, Result, Search, TrialEvent, plan
 
 CORPUS = random_corpus(5, length=500)
