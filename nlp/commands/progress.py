@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from nlp.commands.figures import duration, figures, size
 from nlp.config import Config
 from nlp.evaluation.scoring import perplexity
 from nlp.run_folder import RunFolder
@@ -104,19 +105,27 @@ class Display:
                 f"{event.valid_perplexity:,.2f}",
                 f"{event.lr:.3g}",
                 f"{event.tokens_per_second:,.0f}",
-                _duration(event.seconds),
+                duration(event.seconds),
                 "; ".join(part for part in notes if part),
             )
         )
 
     def results(self, results: Results, folder: RunFolder) -> None:
         """The perplexities beside those of the unigram model, and the sample."""
+        headings = ("best weights on", "tokens", "perplexity", "unigram", "per word", "bits/char")
         rows = [
-            (part, evaluation.tokens, evaluation.perplexity, results.unigram[part])
+            (
+                part,
+                evaluation.tokens,
+                evaluation.perplexity,
+                results.unigram[part],
+                results.word_perplexity(part),
+                results.bits_per_character(part),
+            )
             for part, evaluation in results.model.items()
         ]
         self.console.print()
-        self.console.print(_table(("best weights on", "tokens", "perplexity", "unigram"), rows))
+        self.console.print(figures(headings, rows, digits={"bits/char": 4}))
         self.console.print()
         self._line(results.sample)
         self.console.print()
@@ -133,16 +142,16 @@ def show_rehearsal(console: Console, config: Config, rehearsal: Rehearsal) -> No
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]
     for name, shape in rehearsal.layers:
         count = 1
-        for size in shape:
-            count *= size
-        table.add_row(name, " x ".join(f"{size:,}" for size in shape), f"{count:,}")
+        for length in shape:
+            count *= length
+        table.add_row(name, " x ".join(f"{length:,}" for length in shape), f"{count:,}")
     console.print(table)
     console.print()
     grid = _about(config, rehearsal.corpus, rehearsal.vocabulary, rehearsal.parameters)
-    memory = "this system does not say" if rehearsal.memory is None else f"{_size(rehearsal.memory)} at the most so far"
+    memory = "this system does not say" if rehearsal.memory is None else f"{size(rehearsal.memory)} at the most so far"
     grid.add_row("memory", memory)
-    grid.add_row("checkpoint", f"{_size(rehearsal.checkpoint_bytes)} on the disk")
-    epoch, total = _duration(rehearsal.epoch_seconds), _duration(rehearsal.total_seconds)
+    grid.add_row("checkpoint", f"{size(rehearsal.checkpoint_bytes)} on the disk")
+    epoch, total = duration(rehearsal.epoch_seconds), duration(rehearsal.total_seconds)
     grid.add_row(
         "time", f"about {epoch} an epoch of {rehearsal.updates:,} updates, {total} for {config.epochs} on this machine"
     )
@@ -164,27 +173,3 @@ def _about(config: Config, corpus: dict[str, Any], vocabulary: int, parameters: 
 
 
 _KINDS = {"word": "words and marks", "char": "characters", "byte": "bytes", "bpe": "pieces of words"}
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def _size(count: int) -> str:
-    return f"{count / 2**20:,.1f} MiB"
-
-
-def _table(headings: tuple[str, ...], rows: Sequence[tuple[str | float, ...]]) -> Table:
-    """A table whose first column is words and whose others are numbers."""
-    result = Table(box=None, pad_edge=False)
-    for position, heading in enumerate(headings):
-        result.add_column(heading, justify="right" if position else "left")
-    for row in rows:
-        result.add_row(*(_written(value) for value in row))
-    return result
-
-
-def _written(value: str | float) -> str:
-    return value if isinstance(value, str) else f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"

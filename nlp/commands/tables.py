@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from nlp.commands.figures import Value, duration, figures
 from nlp.config import flag
 from nlp.evaluation.compare import RunSummary, differing_options, not_comparable
 from nlp.evaluation.look import ParameterSummary
@@ -16,7 +17,6 @@ from nlp.evaluation.scoring import TextEvaluation, perplexity
 
 __all__ = ["show_comparison", "show_documents", "show_evaluations", "show_nearest", "show_next", "show_parameters"]
 
-Value = str | float | None
 BAR = 40  # columns of the likeliest token's bar
 
 
@@ -36,7 +36,7 @@ def show_evaluations(console: Console, judged: Mapping[str, TextEvaluation]) -> 
         )
         for name, one in judged.items()
     ]
-    console.print(_table(headings, rows, digits={"bits/char": 4, "bits/byte": 4}))
+    console.print(figures(headings, rows, digits={"bits/char": 4, "bits/byte": 4}))
     for context in dict.fromkeys(one.context for one in judged.values()):
         _line(console, f"Context of a token: {context}.")
     if any(one.unknown for one in judged.values()):
@@ -58,7 +58,7 @@ def show_documents(console: Console, judged: Mapping[str, TextEvaluation]) -> No
         ends = (best.perplexity, best.first_token, worst.perplexity, worst.first_token)
         rows.append((name, len(one.documents), median, *ends))
     console.print()
-    console.print(_table(headings, rows))
+    console.print(figures(headings, rows))
 
 
 def show_next(console: Console, likeliest: Sequence[tuple[str, float]]) -> None:
@@ -82,13 +82,13 @@ def show_comparison(console: Console, summaries: Sequence[RunSummary]) -> None:
     lines |= {
         "parameters": [one.parameters for one in summaries],
         "epochs": [len(one.valid_losses) for one in summaries],
-        "time": [_time(one.seconds[-1]) if one.seconds else None for one in summaries],
+        "time": [duration(one.seconds[-1]) if one.seconds else None for one in summaries],
         "valid perplexity": [one.valid_perplexity for one in summaries],
         "  per word": [one.word_perplexity for one in summaries],
         "  bits per character": [one.bits_per_character for one in summaries],
         "test perplexity": [one.test_perplexity for one in summaries],
     }
-    console.print(_table(("", *(one.name for one in summaries)), [(name, *of) for name, of in lines.items()]))
+    console.print(figures(("", *(one.name for one in summaries)), [(name, *of) for name, of in lines.items()]))
     for reason in not_comparable(summaries):
         _line(console, reason)
 
@@ -102,7 +102,7 @@ def show_parameters(console: Console, parameters: Sequence[ParameterSummary]) ->
     ]
     rows.append(("all", None, sum(one.count for one in parameters), *[None] * 4))
     digits = {"norm": 3, "mean": 5, "deviation": 4, "largest": 3}
-    console.print(_table(headings, rows, digits=digits))
+    console.print(figures(headings, rows, digits=digits))
 
 
 def show_nearest(console: Console, neighbours: Mapping[str, Sequence[tuple[str, float]]]) -> None:
@@ -118,29 +118,6 @@ def show_nearest(console: Console, neighbours: Mapping[str, Sequence[tuple[str, 
 
 
 # ---- how values are written -----------------------------------------------------------------------------------------
-
-
-def _table(headings: Sequence[str], rows: Iterable[Sequence[Value]], digits: Mapping[str, int] | None = None) -> Table:
-    """A table whose first column is words and whose others are figures, with so many digits after the point (or 2)."""
-    table = Table(box=None, pad_edge=False)
-    for position, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if position else "left", overflow="fold")
-    places = [(digits or {}).get(heading, 2) for heading in headings]
-    for row in rows:
-        table.add_row(*(Text(_written(value, places[column])) for column, value in enumerate(row)))
-    return table
-
-
-def _written(value: Value, digits: int) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else f"{value:,}" if isinstance(value, int) else f"{value:,.{digits}f}"
-
-
-def _time(seconds: float) -> str:
-    """Hours, minutes and seconds."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
 def _option(value: object) -> str:

@@ -12,6 +12,7 @@ and after a crash, or to train longer,
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -24,7 +25,7 @@ import minigrad
 from minigrad import nn
 from nlp.config import Config, refuse_change
 from nlp.errors import NlpError
-from nlp.evaluation.scoring import WINDOW, Evaluation, evaluate
+from nlp.evaluation.scoring import WINDOW, Evaluation, evaluate, perplexity
 from nlp.generation.writing import generate
 from nlp.models.rnn_lm import RNNLM
 from nlp.run_folder import LanguageModel, RunFolder, StrPath, make_model, versions
@@ -66,12 +67,26 @@ class Results:
     corpus: dict[str, Any]  # its description: how many tokens, words, characters and bytes a part has
     sample: str
 
+    def word_perplexity(self, part: str) -> float:
+        """Per word between white space, line ends counted, whatever the tokens are; infinite where there are none."""
+        words = self.corpus["parts"][part]["words"]
+        return perplexity(self._nats(part) / words) if words else math.inf
+
+    def bits_per_character(self, part: str) -> float:
+        """The bits that an ideal coder with the model would need for a character."""
+        return self._nats(part) / math.log(2) / self.corpus["parts"][part]["characters"]
+
+    def _nats(self, part: str) -> float:
+        return self.model[part].loss * self.model[part].tokens
+
     def to_json(self) -> dict[str, float]:
         """The figures as plain values."""
         figures = {}
         for part, evaluation in self.model.items():
             figures[f"{part}_perplexity"] = evaluation.perplexity
             figures[f"{part}_unigram_perplexity"] = self.unigram[part]
+            figures[f"{part}_word_perplexity"] = self.word_perplexity(part)
+            figures[f"{part}_bits_per_character"] = self.bits_per_character(part)
         return figures
 
 

@@ -67,6 +67,8 @@ def test_evaluating_the_test_text_later_gives_the_run_s_own_result(tmp_path: Pat
     assert judged.loss == pytest.approx(results.model["test"].loss, rel=1e-6)
     assert judged.tokens == results.model["test"].tokens
     assert judged.unigram_perplexity == pytest.approx(results.unigram["test"], rel=1e-9)
+    assert judged.word_perplexity == pytest.approx(results.word_perplexity("test"), rel=1e-6)
+    assert judged.bits_per_character == pytest.approx(results.bits_per_character("test"), rel=1e-6)
     assert judged.unknown > 0
 
 
