@@ -6,6 +6,7 @@ Learners" (2019).
 """
 
 import json
+import re
 from collections.abc import Iterable
 from itertools import count
 from pathlib import Path
@@ -14,15 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nlp.disk import write_text
 from nlp.errors import NlpError
 from nlp.text.byte_tokens import Utf8Spelling, bytes_of, name_of
-from nlp.text.disk import write_text
 
 __all__ = ["SMALLEST", "TOKENIZER", "BpeTokenizer"]
 
 TOKENIZER = "tokenizer.json"
 SMALLEST = 257  # tokens: every byte, and one pair
 NEWLINE = b"\n"
+LONGEST_WORD, LONGEST_RUN = 200, 2000  # characters without white space: of one word, and of what is learnt from
 
 
 class BpeTokenizer:
@@ -71,7 +73,7 @@ class BpeTokenizer:
             special_tokens=[],
             show_progress=False,
         )
-        library.train_from_iterator((_lines(piece, lowercase) for piece in pieces), trainer)
+        library.train_from_iterator((_lines_to_learn_from(piece, lowercase) for piece in pieces), trainer)
         return cls(library, lowercase=lowercase)
 
     @classmethod
@@ -145,6 +147,20 @@ def _lines(text: str, lowercase: bool) -> list[str]:
     """The lines without their ends; what is no character, half a surrogate pair, as U+FFFD: the library refuses it."""
     whole = text.encode(errors="surrogatepass").decode(errors="replace")
     return (whole.lower() if lowercase else whole).split("\n")
+
+
+def _lines_to_learn_from(text: str, lowercase: bool) -> list[str]:
+    """The lines, and what is long without white space cut up: joining pairs takes a long word as long as it is.
+
+    A language written without spaces loses nothing by it. What is far longer than a sentence is no language, and only
+    its beginning is looked at.
+    """
+    return _lines(re.sub(r"\S+", _cut_up, text), lowercase)
+
+
+def _cut_up(word: re.Match[str]) -> str:
+    text = word[0][:LONGEST_RUN]
+    return "\n".join(text[start : start + LONGEST_WORD] for start in range(0, len(text), LONGEST_WORD))
 
 
 def _model_of(content: Any) -> tuple[dict[str, int], list[tuple[str, str]]]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,6 +60,13 @@ def test_the_same_text_gives_the_same_tokens_however_it_is_cut() -> None:
         again = BpeTokenizer.train(pieces, vocab_size=320)
         assert again.tokens == TRAINED.tokens
         assert again._library.to_str() == TRAINED._library.to_str()
+
+
+def test_an_endless_word_is_learnt_from_in_no_time() -> None:
+    letters = np.random.default_rng(0).choice(list("abcdefghijklmnopqrstuvwxyz"), 1_000_000)
+    tokenizer = BpeTokenizer.train(["".join(letters)], vocab_size=2000)  # minutes, were it one word
+    assert 256 < len(tokenizer.tokens) <= 2000
+    assert max(map(len, tokenizer.tokens)) <= 200
 
 
 def test_options_are_kept() -> None:

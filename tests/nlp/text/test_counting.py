@@ -51,7 +51,7 @@ def test_a_full_disk_gets_one_clear_sentence(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(counting, "DISTINCT", 1)
     monkeypatch.setattr(counting, "_put_aside", fail)
     with (
-        pytest.raises(NlpError, match=r"cannot be written .No space left on device.: free some space"),
+        pytest.raises(NlpError, match=r"cannot be written .No space left on device.: see that there is space"),
         count_tokens(["a b c"], WordTokenizer(), tmp_path) as counts,
     ):
         list(counts)

@@ -10,17 +10,24 @@ from hypothesis import strategies as st
 
 from nlp.errors import NlpError
 from nlp.text import files
-from nlp.text.files import JoinedFiles, TextFile, read_text
+from nlp.text.files import JoinedFiles, TextFile
 
 one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"))
-thick = st.lists(st.sampled_from(["\n", "\r\n", "\r", " ", "\t", "a", "é", "€", "𝄞", "word"]), min_size=1).map("".join)
+IN_LINE = [" ", "\t", "a", "é", "€", "𝄞", "word"]
+lines = st.lists(st.sampled_from(["\n", "\r\n", "\r", *IN_LINE]), min_size=1).map("".join)
+long_lines = st.lists(st.sampled_from(IN_LINE), min_size=9, max_size=30).map("".join)
+thick = lines | st.tuples(long_lines, lines).map("".join)
 
 
 @pytest.fixture(params=[8, 9, 10, 11, 64])
 def small_pieces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr(files, "PIECE", request.param)
     return int(request.param)
+
+
+def read_text(path: Path) -> str:
+    return "".join(TextFile(path).pieces())
 
 
 def written(folder: Path, content: bytes, name: str = "text") -> Path:
@@ -72,6 +79,13 @@ def test_any_stretch_of_joined_files_can_be_read(
     start = data.draw(st.integers(0, len(expected)))
     stop = data.draw(st.none() | st.integers(start, len(expected)))
     assert "".join(joined.pieces(start, stop)) == expected[start:stop]
+
+
+@pytest.mark.parametrize(("line_end", "read"), [("\r\n", "\n"), ("\r", "\n"), ("\n", "\n"), ("\r\r\n", "\n\n")])
+def test_a_line_end_at_the_end_of_a_piece_is_one(tmp_path: Path, small_pieces: int, line_end: str, read: str) -> None:
+    for length in range(small_pieces - 3, small_pieces + 3):
+        before, after = "a" * length, "b" * 20
+        assert read_text(written(tmp_path, (before + line_end + after).encode())) == before + read + after
 
 
 def test_an_endless_line_is_read_in_pieces(tmp_path: Path) -> None:

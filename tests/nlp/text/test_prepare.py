@@ -11,10 +11,11 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from nlp import disk
 from nlp.errors import NlpError
-from nlp.text import CharTokenizer, Corpus, Vocabulary, WordTokenizer, disk, files, load_corpus
+from nlp.text import CharTokenizer, Corpus, Vocabulary, WordTokenizer, files, load_corpus
 from nlp.text.encode import Measure, id_dtype, writing_ids
-from nlp.text.prepare import Prepared, encode_text, is_prepared, link_prepared, load_prepared, prepare
+from nlp.text.prepare import Prepared, _open_ids, encode_text, is_prepared, link_prepared, load_prepared, prepare
 
 one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 texts = st.lists(
@@ -218,7 +219,7 @@ def test_a_full_disk_gets_one_clear_sentence(tmp_path: Path, monkeypatch: pytest
 
     original = os.fdopen
     monkeypatch.setattr(disk.os, "fdopen", lambda *arguments: Full(original(*arguments)))
-    with pytest.raises(NlpError, match=r"train\.npy cannot be written \(No space left on device\): free some space"):
+    with pytest.raises(NlpError, match=r"train\.npy cannot be written \(No space left on device\): see"):
         prepare(of("a b c\n" * 100), tmp_path, level="word")
     assert list((tmp_path / "data").iterdir()) == []
     assert not is_prepared(tmp_path)
@@ -312,6 +313,13 @@ def test_damage_is_noticed(folder: Path, damage: Callable[[Path], Any], message:
     with pytest.raises(NlpError, match=message) as caught:
         load_prepared(folder)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("outside", [-1, 70_000])
+def test_wide_ids_are_looked_at_on_both_sides(tmp_path: Path, outside: int) -> None:
+    np.save(tmp_path / "ids.npy", np.array([0, 69_999, outside], dtype=np.int32))
+    with pytest.raises(NlpError, match="has ids beyond the 70000 tokens"):
+        _open_ids(tmp_path / "ids.npy", 3, 70_000)
 
 
 def test_preparing_anew_begins_by_saying_that_nothing_is_ready(folder: Path) -> None:
