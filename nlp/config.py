@@ -174,8 +174,8 @@ class Config:
 _FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 _KINDS = get_type_hints(Config)
 
-# What may differ when a run goes on: how long, and with what, but not what is trained.
-CHANGEABLE = ("epochs", "patience", "max_minutes", "device", "threads", "checkpoint_minutes")
+# What may differ when a run goes on: how long, with what, and how far a step may go, but not what is trained.
+CHANGEABLE = ("epochs", "patience", "clip", "max_minutes", "device", "threads", "checkpoint_minutes")
 
 
 def choose(preset: str | None = None, file: str | os.PathLike[str] | None = None, **options: Any) -> Config:

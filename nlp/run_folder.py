@@ -218,9 +218,13 @@ class RunFolder:
             raise NlpError(f"{self.path / CONFIG} does not say which text the run reads")
         return text
 
+    def has_checkpoint(self) -> bool:
+        """Whether there is something to go on from."""
+        return (self.path / LAST).exists()
+
     def read_checkpoint(self, device: str) -> dict[str, Any] | None:
         """What `write_checkpoint` wrote, None where there is none yet. Raises NlpError for any other file."""
-        if not (self.path / LAST).exists():
+        if not self.has_checkpoint():
             return None
         content = self._saved(LAST, device)
         if not isinstance(content, dict) or content.get("kind") != CHECKPOINT:

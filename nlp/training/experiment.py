@@ -24,7 +24,7 @@ from typing import Any
 import minigrad
 from minigrad import nn
 from nlp.config import Config, refuse_change
-from nlp.errors import NlpError
+from nlp.errors import NlpError, NotFiniteError
 from nlp.evaluation.scoring import WINDOW, Evaluation, evaluate, perplexity
 from nlp.generation.writing import generate
 from nlp.models.rnn_lm import RNNLM
@@ -206,7 +206,7 @@ class Experiment:
         valid = EvaluationBatches(self.held_out["valid"], VALID_STREAMS, self.config.bptt)
         log_event = events_writer(self.folder.path, self.trainer.update)
         saved = time.monotonic()
-        for event in self.trainer.train(self.train_batches, valid):
+        for event in self._events(valid):
             if isinstance(event, Step | Epoch):
                 record = {"kind": type(event).__name__.lower(), **asdict(event)}
                 self.folder.append_metrics(record)
@@ -217,6 +217,18 @@ class Experiment:
                 self.save()
                 saved = time.monotonic()
             yield event
+
+    def _events(self, valid: EvaluationBatches) -> Iterator[Tick | Step | Epoch]:
+        try:
+            yield from self.trainer.train(self.train_batches, valid)
+        except NotFiniteError as error:
+            path = self.folder.path
+            kept = (
+                f"; {path} keeps the checkpoint from before: nlp train --resume {path} --clip {self.config.clip / 2:g}"
+                if self.folder.has_checkpoint()
+                else ""
+            )
+            raise NotFiniteError(f"{error}{kept}") from error
 
     def save(self) -> None:
         """Make a checkpoint of where training stands."""

@@ -209,6 +209,23 @@ def test_a_full_disk_loses_nothing_and_says_so(tmp_path: Path, straight: Path, m
     same(run, straight)
 
 
+def test_numbers_that_are_none_lose_nothing_and_training_goes_on_with_smaller_steps(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with Experiment.create(tiny(epochs=3, clip=4.0), CORPUS, run) as experiment:
+        events = experiment.train()
+        while not isinstance(next(events), Epoch):
+            pass
+        before = (run / LAST).read_bytes()
+        with minigrad.no_grad():
+            experiment.model.decoder.weight[0] = float("inf")
+        with pytest.raises(NlpError, match=rf"broke off in update \d+ .*--resume {run} --clip 2$") as caught:
+            list(events)
+        assert "\n" not in str(caught.value)
+        assert (run / LAST).read_bytes() == before
+    finish(Experiment.resume(run, clip=2.0))
+    assert [event["epoch"] for event in RunFolder.open(run).metrics() if event["kind"] == "epoch"] == [1, 2, 3]
+
+
 def test_a_folder_that_may_not_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
