@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from nlp.config import TEXT, Config, choose, default_of, flag
+from nlp.commands.options import (
+    ConfigFile,
+    Files,
+    Preset,
+    Test,
+    Texts,
+    Train,
+    Valid,
+    text_sources,
+    with_config_options,
+)
+from nlp.config import Config, choose, flag
 from nlp.errors import NlpError
-from nlp.presets import PRESETS
 
-__all__ = ["register", "with_config_options"]
+__all__ = ["register"]
 
 
 def register(app: typer.Typer) -> None:
@@ -22,52 +30,21 @@ def register(app: typer.Typer) -> None:
     app.command()(train)
 
 
-def with_config_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The command with an option for each field of Config in the place of its `**options`."""
-    hints = get_type_hints(command, include_extras=True)
-    own = [one for one in inspect.signature(command).parameters.values() if one.kind is not one.VAR_KEYWORD]
-    parameters = [one.replace(annotation=hints[one.name]) for one in own]
-    kinds = get_type_hints(Config)
-    for name, field in Config.__dataclass_fields__.items():
-        kind: Any = str if get_origin(kinds[name]) is Literal else (get_args(kinds[name]) or (kinds[name],))[0]
-        spoken = typer.Option(
-            help=f"{field.metadata['help']} Default: {default_of(name)}.",
-            show_default=False,
-            rich_help_panel=field.metadata["panel"],
-        )
-        parameters.append(
-            inspect.Parameter(
-                name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, spoken]
-            )
-        )
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    command.__annotations__ = {one.name: one.annotation for one in parameters}
-    return command
-
-
 @with_config_options
 def train(
-    files: Annotated[list[Path] | None, typer.Argument(help="Texts, as with --text.", show_default=False)] = None,
-    text: Annotated[
-        list[Path] | None, typer.Option(help="A UTF-8 text, split 90/5/5; may be repeated.", rich_help_panel=TEXT)
-    ] = None,
-    train: Annotated[Path | None, typer.Option(help="A text to train on, taken whole.", rich_help_panel=TEXT)] = None,
-    valid: Annotated[
-        Path | None, typer.Option(help="A text to choose the best weights by, beside --train.", rich_help_panel=TEXT)
-    ] = None,
-    test: Annotated[
-        Path | None, typer.Option(help="A text to judge the result by, beside --train.", rich_help_panel=TEXT)
-    ] = None,
+    files: Files = None,
+    text: Texts = None,
+    train: Train = None,
+    valid: Valid = None,
+    test: Test = None,
     out: Annotated[
         Path | None, typer.Option(help="The run folder. Default: the first free runs/NAME-N.", show_default=False)
     ] = None,
     resume: Annotated[
         Path | None, typer.Option(help="Go on with the run in this folder, to the bit as if never stopped.")
     ] = None,
-    preset: Annotated[str | None, typer.Option(help=f"A paper's settings: {', '.join(PRESETS)}.")] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="Options from a TOML or JSON file, or a run's config.json.")
-    ] = None,
+    preset: Preset = None,
+    config: ConfigFile = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Measure what the run would take, and leave nothing behind.")
     ] = False,
@@ -77,8 +54,7 @@ def train(
 
     Several texts: nlp train --text a.txt b.txt
     """
-    texts = {"text": [*(text or ()), *(files or ())], "train": train, "valid": valid, "test": test}
-    sources = {name: value for name, value in texts.items() if value}
+    sources = text_sources(files, text, train, valid, test)
     console = Console()
     if resume is not None:
         refused = [flag(name) for name in sources] + [

@@ -9,10 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from nlp.commands.train import with_config_options
-from nlp.config import TEXT, flag
+from nlp.commands.options import (
+    ConfigFile,
+    Files,
+    Preset,
+    Test,
+    Texts,
+    Train,
+    Valid,
+    text_sources,
+    with_config_options,
+)
+from nlp.config import flag
 from nlp.errors import NlpError
-from nlp.presets import PRESETS
 
 if TYPE_CHECKING:
     from nlp.training.experiment import Results
@@ -31,17 +40,11 @@ def register(app: typer.Typer) -> None:
 
 @with_config_options
 def tune(
-    files: Annotated[list[Path] | None, typer.Argument(help="Texts, as with --text.", show_default=False)] = None,
-    text: Annotated[
-        list[Path] | None, typer.Option(help="A UTF-8 text, split 90/5/5; may be repeated.", rich_help_panel=TEXT)
-    ] = None,
-    train: Annotated[Path | None, typer.Option(help="A text to train on, taken whole.", rich_help_panel=TEXT)] = None,
-    valid: Annotated[
-        Path | None, typer.Option(help="A text to choose the best trial by, beside --train.", rich_help_panel=TEXT)
-    ] = None,
-    test: Annotated[
-        Path | None, typer.Option(help="A text to judge the best trial by, beside --train.", rich_help_panel=TEXT)
-    ] = None,
+    files: Files = None,
+    text: Texts = None,
+    train: Train = None,
+    valid: Valid = None,
+    test: Test = None,
     ranges: Annotated[
         list[str] | None,
         typer.Option(
@@ -85,17 +88,15 @@ def tune(
     resume: Annotated[
         Path | None, typer.Option(help="Go on with the search in this folder, to the bit as if never stopped.")
     ] = None,
-    preset: Annotated[str | None, typer.Option(help=f"A paper's settings: {', '.join(PRESETS)}.")] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="Options from a TOML or JSON file, or a run's config.json.")
-    ] = None,
+    preset: Preset = None,
+    config: ConfigFile = None,
     **options: Any,
 ) -> None:
     """Search for good options: train trials with options drawn from ranges, keep the best by validation perplexity.
 
     nlp tune --text book.txt --range lr=0.001..0.01 --range hidden=128,256 --trials 20
     """
-    texts = {"text": [*(text or ()), *(files or ())], "train": train, "valid": valid, "test": test}
+    texts = text_sources(files, text, train, valid, test)
     searching = {"range": ranges, "trials": trials, "strategy": strategy, "eta": eta, "min_epochs": min_epochs}
     if resume is not None:
         others = {**texts, **searching, "out": out, "preset": preset, "config": config, **options}
@@ -118,16 +119,10 @@ def _begin(
     ranges = split_ranges(searching.pop("range") or ())
     settings = {name: value for name, value in searching.items() if value is not None}
     planned = plan(ranges, **settings, **options)
-    sources = {name: _absolute(value) for name, value in texts.items() if value}
     with reading(console) as note:
-        search = Search.create(planned, sources, out, note)
+        search = Search.create(planned, texts, out, note)
     with search:
         _run(console, search)
-
-
-def _absolute(value: Any) -> Any:
-    """A search may be gone on with from another place."""
-    return [str(one.absolute()) for one in value] if isinstance(value, list) else str(value.absolute())
 
 
 def _resume(console: Console, folder: Path) -> None:

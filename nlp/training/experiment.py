@@ -36,7 +36,7 @@ from nlp.training.events import Epoch, Step, Tick
 from nlp.training.tensorboard import events_writer
 from nlp.training.trainer import Trainer
 
-__all__ = ["Experiment", "Note", "Results", "make_trainer", "prepare_text", "use_threads"]
+__all__ = ["Experiment", "Note", "Results", "corpus_and_sources", "make_trainer", "prepare_text", "use_threads"]
 
 VALID_STREAMS = 10  # side by side in the validation after each epoch; the final one reads the text in one piece
 SAMPLE_TEMPERATURE = 0.8
@@ -122,9 +122,7 @@ class Experiment:
 
         Raises NlpError for a text that cannot be read or is too short, and for a device that is not there.
         """
-        given = {} if text is None or isinstance(text, Corpus) else {name: one for name, one in text.items() if one}
-        corpus = text if isinstance(text, Corpus) else load_corpus(**given)
-        sources = None if isinstance(text, Corpus) else {name: _absolute(one) for name, one in given.items()}
+        corpus, sources = corpus_and_sources(text)
         use_threads(config.threads)
         folder = RunFolder.create(out, corpus.name)
         with ExitStack() as held:
@@ -257,11 +255,18 @@ class Experiment:
         return "".join(generate(language_model, temperature=SAMPLE_TEMPERATURE, seed=self.config.seed))
 
 
-def _absolute(files: Any) -> Any:
-    """One path or several, so that a run can be gone on with from another place."""
-    if isinstance(files, str | os.PathLike):
-        return os.path.abspath(files)
-    return [os.path.abspath(one) for one in files]
+def corpus_and_sources(text: Mapping[str, Any] | Corpus | None) -> tuple[Corpus, dict[str, Any] | None]:
+    """The corpus of these files, and the files as a run remembers them: by absolute paths, so that it can be gone on
+    with from another place; None for a corpus in memory."""
+    if isinstance(text, Corpus):
+        return text, None
+    given = {name: files for name, files in (text or {}).items() if files}
+    return load_corpus(**given), {
+        name: os.path.abspath(files)
+        if isinstance(files, str | os.PathLike)
+        else [os.path.abspath(one) for one in files]
+        for name, files in given.items()
+    }
 
 
 def make_trainer(config: Config, vocabulary: Vocabulary) -> Trainer:

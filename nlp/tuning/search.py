@@ -34,7 +34,7 @@ from nlp.run_folder import BEST, CONFIG, LAST, RunFolder, StrPath
 from nlp.text import BpttBatches, Corpus, load_corpus
 from nlp.text.prepare import Prepared, is_prepared, link_prepared, load_prepared
 from nlp.training.events import Epoch, Step, Tick
-from nlp.training.experiment import Experiment, Note, Results, prepare_text, use_threads
+from nlp.training.experiment import Experiment, Note, Results, corpus_and_sources, prepare_text, use_threads
 from nlp.tuning.plans import Plan, Rung, plan
 
 __all__ = ["Plan", "Result", "Rung", "Search", "TrialEvent", "plan"]
@@ -108,8 +108,7 @@ class Search:
 
         Raises NlpError for a text that cannot be read, or is too short for one of the trials.
         """
-        sources = None if isinstance(text, Corpus) else {name: value for name, value in (text or {}).items() if value}
-        corpus = text if isinstance(text, Corpus) else load_corpus(**(sources or {}))
+        corpus, sources = corpus_and_sources(text)
         folder = RunFolder.create(out, f"{corpus.name}-tune")
         with ExitStack() as held:
             held.enter_context(folder.locked())

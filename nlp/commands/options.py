@@ -1,0 +1,58 @@
+"""Options that several commands have: those of Config, and where the text is."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import typer
+
+from nlp.config import TEXT, Config, default_of
+from nlp.presets import PRESETS
+
+__all__ = ["ConfigFile", "Files", "Preset", "Test", "Texts", "Train", "Valid", "text_sources", "with_config_options"]
+
+Files = Annotated[list[Path] | None, typer.Argument(help="Texts, as with --text.", show_default=False)]
+Texts = Annotated[
+    list[Path] | None, typer.Option(help="A UTF-8 text, split 90/5/5; may be repeated.", rich_help_panel=TEXT)
+]
+Train = Annotated[Path | None, typer.Option(help="A text to train on, taken whole.", rich_help_panel=TEXT)]
+Valid = Annotated[
+    Path | None, typer.Option(help="A text to choose the best weights by, beside --train.", rich_help_panel=TEXT)
+]
+Test = Annotated[Path | None, typer.Option(help="A text to judge the result by, beside --train.", rich_help_panel=TEXT)]
+Preset = Annotated[str | None, typer.Option(help=f"A paper's settings: {', '.join(PRESETS)}.")]
+ConfigFile = Annotated[Path | None, typer.Option(help="Options from a TOML or JSON file, or a run's config.json.")]
+
+
+def text_sources(
+    files: list[Path] | None, text: list[Path] | None, train: Path | None, valid: Path | None, test: Path | None
+) -> dict[str, Any]:
+    """The texts that were given, as `nlp.text.load_corpus` takes them."""
+    texts = {"text": [*(text or ()), *(files or ())], "train": train, "valid": valid, "test": test}
+    return {name: value for name, value in texts.items() if value}
+
+
+def with_config_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The command with an option for each field of Config in the place of its `**options`."""
+    hints = get_type_hints(command, include_extras=True)
+    own = [one for one in inspect.signature(command).parameters.values() if one.kind is not one.VAR_KEYWORD]
+    parameters = [one.replace(annotation=hints[one.name]) for one in own]
+    kinds = get_type_hints(Config)
+    for name, field in Config.__dataclass_fields__.items():
+        kind: Any = str if get_origin(kinds[name]) is Literal else (get_args(kinds[name]) or (kinds[name],))[0]
+        spoken = typer.Option(
+            help=f"{field.metadata['help']} Default: {default_of(name)}.",
+            show_default=False,
+            rich_help_panel=field.metadata["panel"],
+        )
+        parameters.append(
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, spoken]
+            )
+        )
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {one.name: one.annotation for one in parameters}
+    return command
