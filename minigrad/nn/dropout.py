@@ -6,11 +6,17 @@ steps of a sequence, `EmbeddingDropout` once for all occurrences of a word. `nn.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+from minigrad.backend import transfer
 from minigrad.core.tensor import Tensor, wrap
 from minigrad.nn import functional as F
 from minigrad.nn.embedding import Embedding
 from minigrad.nn.module import Module
+from minigrad.nn.utils.rnn import PackedSequence, sequence_numbers
 from minigrad.random import default_generator
+
+Sequences = TypeVar("Sequences", Tensor, PackedSequence)
 
 
 class Dropout(Module):
@@ -43,8 +49,15 @@ class LockedDropout(Module):
         F.check_probability(p)
         self.p = p
 
-    def forward(self, input: Tensor) -> Tensor:
-        """(T, B, F), steps first, -> the same shape, by one mask (1, B, F). (T, F) is one sequence."""
+    def forward(self, input: Sequences) -> Sequences:
+        """(T, B, F), steps first, -> the same shape, by one mask (1, B, F). (T, F) is one sequence.
+
+        A PackedSequence gives a PackedSequence: what the same draw gives of the padded sequences, packed.
+        """
+        if isinstance(input, PackedSequence):
+            return self._forward_packed(input)
+        if not isinstance(input, Tensor):
+            raise TypeError(f"LockedDropout takes a Tensor or a PackedSequence, got {type(input).__name__}")
         if input.ndim not in (2, 3):
             raise ValueError(
                 f"LockedDropout: the input must be (T, B, F), or (T, F) for one sequence, got shape "
@@ -54,6 +67,20 @@ class LockedDropout(Module):
             return input
         shape = (1, *input.shape[1:])
         return input * wrap(default_generator.bernoulli_mask(shape, 1 - self.p, input.dtype, input.device))
+
+    def _forward_packed(self, input: PackedSequence) -> PackedSequence:
+        """Data (N, F), by one mask (B, F), of which each row takes that of its sequence."""
+        data = input.data
+        if data.ndim != 2:
+            raise ValueError(
+                f"LockedDropout: the data of the packed sequence must be (N, F), got shape {tuple(data.shape)}"
+            )
+        if not self.training or self.p == 0:
+            return input
+        shape = (int(input.batch_sizes[0]), data.shape[1])
+        mask = default_generator.bernoulli_mask(shape, 1 - self.p, data.dtype, data.device)
+        rows = transfer(sequence_numbers(input), data.device)
+        return PackedSequence(data * wrap(mask[rows]), *input[1:])
 
     def extra_repr(self) -> str:
         return f"p={self.p}"

@@ -124,9 +124,15 @@ def check_probability(p: float) -> None:
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Set each element to zero with probability `p` and divide the others by `1 - p` (Srivastava et al., JMLR 2014).
 
-    The input itself unless `training`. Draws from `minigrad.default_generator`.
+    The input itself unless `training`. Draws from `minigrad.default_generator`. Raises TypeError for other than a
+    Tensor: of a PackedSequence, drop the data.
     """
     check_probability(p)
+    if not isinstance(input, Tensor):
+        raise TypeError(
+            f"dropout takes a Tensor, got {type(input).__name__}: of a PackedSequence, drop the data, as in "
+            f"PackedSequence(dropout(packed.data), *packed[1:])"
+        )
     if not training or p == 0:
         return input
     mask = wrap(default_generator.bernoulli_mask(tuple(input.shape), 1 - p, dtype=input.dtype, device=input.device))

@@ -92,6 +92,7 @@ def multi_margin_loss(
         margin: how far the right class should be ahead of each other one.
         weight: a weight for each class (C), which its examples get; "mean" divides by N all the same.
 
+    As in PyTorch, a distance that is no number, such as that of two infinite scores, counts for nothing.
     Raises ValueError for another p, RuntimeError for what does not fit, IndexError for a class that does not exist.
     """
     name = "multi_margin_loss"
@@ -102,10 +103,11 @@ def multi_margin_loss(
     rows, classes = as_rows(name, input, target)  # N, C and N
     check_class_weight(name, weight, rows, rows.shape[1])
     right = classes[:, None]  # N, 1
-    missing = relu(margin - rows.gather(1, right) + rows)  # N, C: by how much class c comes too close
+    behind = margin - rows.gather(1, right) + rows  # N, C: by how much class c comes too close
+    missing = where((behind > 0).scatter(1, right, False), behind, 0.0)
     if p == 2:
         missing = missing * missing
-    losses = missing.scatter(1, right, 0.0).sum(1) / rows.shape[1]
+    losses = missing.sum(1) / rows.shape[1]
     if weight is not None:
         losses = losses * weight[classes]
     return reduced(losses.reshape(target.shape), reduction, name)
@@ -118,6 +120,7 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "m
         input: scores (C) or (N, C).
         target: integers of that shape: each row lists its classes, and -1 ends the list.
 
+    As in PyTorch, a distance that is no number, such as that of two infinite scores, counts for nothing.
     Raises RuntimeError for what does not fit, IndexError for a class that does not exist.
     """
     name = "multilabel_margin_loss"
@@ -129,10 +132,11 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "m
     check_classes(name, target, C, ignore_index=-1)
     before_end = (target >= 0).to(target.dtype).cumprod(-1)  # N, J
     place, listed = target * before_end, before_end.to(input.dtype)
-    wrong = (listed.new_zeros(input.shape).scatter_add(-1, place, listed) == 0).to(input.dtype)  # N, C
-    missing = relu(1 - input.gather(-1, place)[..., None] + input[..., None, :])  # N, J, C
-    counts = listed[..., None] * wrong[..., None, :]
-    return reduced((missing * counts).sum((-2, -1)) / C, reduction, name)
+    wrong = listed.new_zeros(input.shape).scatter_add(-1, place, listed) == 0  # N, C
+    behind = 1 - input.gather(-1, place)[..., None] + input[..., None, :]  # N, J, C
+    counts = (before_end > 0)[..., None] & wrong[..., None, :] & (behind > 0)
+    # Chosen, not multiplied by 0: an infinite score must not make nan of pairs that do not count.
+    return reduced(where(counts, behind, 0.0).sum((-2, -1)) / C, reduction, name)
 
 
 def multilabel_soft_margin_loss(

@@ -28,6 +28,12 @@ def _put(tensor: Tensor, values: Array | float) -> Tensor:
     return tensor
 
 
+def _check_floating(name: str, tensor: Tensor) -> None:
+    """TypeError for a tensor of whole numbers, which would cut what is drawn down to them."""
+    if tensor.dtype.kind != "f":
+        raise TypeError(f"{name}() writes float16, float32 or float64, and this tensor is {tensor.dtype}")
+
+
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Values drawn evenly from [a, b)."""
     draw = (generator or default_generator).uniform
@@ -50,10 +56,13 @@ def trunc_normal_(
 ) -> Tensor:
     """Values of the normal distribution between a and b. The bounds are values, not numbers of deviations.
 
-    Raises ValueError unless a < b and std > 0.
+    Raises ValueError unless a < b, std > 0, and mean and std are finite; TypeError for a tensor of whole numbers.
     """
+    _check_floating("trunc_normal_", tensor)
     if not (a < b and std > 0):
         raise ValueError(f"trunc_normal_() needs a < b and std above 0, got a={a}, b={b}, std={std}")
+    if not (math.isfinite(mean) and math.isfinite(std)):
+        raise ValueError(f"trunc_normal_() needs a finite mean and std, got mean={mean}, std={std}")
     values = _normal_between((a - mean) / std, (b - mean) / std, tensor.numel(), generator or default_generator)
     # Rounding to the tensor's dtype must not lead out of the interval.
     within = np.clip((values * std + mean).astype(tensor.dtype), a, b)
@@ -62,15 +71,17 @@ def trunc_normal_(
 
 def _normal_between(low: float, high: float, count: int, generator: Generator) -> Any:
     """`count` standard normal values in [low, high], by rejection: x stays with probability density(x) / peak."""
+    low, high = (min(max(bound, -1e300), 1e300) for bound in (low, high))  # so that inf - inf cannot come up
     peak = min(max(low, 0.0), high)  # where the density is largest
-    reach = math.sqrt(peak * peak + 75)  # beyond, it is below 1e-16 of that: an open side costs no more than this
+    # Beyond, it is below 1e-16 of that: an open side costs no more than this.
+    reach = math.hypot(peak, math.sqrt(75))
     low, high = max(low, -reach), min(high, reach)
     values: Any = np.empty(count)
     missing = np.arange(count)
     while missing.size:
         drawn: Any = generator.uniform((2, missing.size), dtype=np.float64, device="cpu")
         tried = low + (high - low) * drawn[0]
-        stays = drawn[1] < np.exp((peak * peak - tried * tried) / 2)
+        stays = drawn[1] < np.exp((peak - tried) * (peak + tried) / 2)
         values[missing[stays]] = tried[stays]
         missing = missing[~stays]
     return values
@@ -114,8 +125,10 @@ def log_prior_(bias: Tensor, counts: Any) -> Tensor:
         counts: how often each class occurs (C), whole numbers of any kind. One is added to each (Laplace), so that a
             class that did not occur stays possible: b[c] = log((counts[c] + 1) / (sum of counts + C)).
 
-    Raises ValueError for another shape than the bias has, and for a count below 0.
+    Raises ValueError for another shape than the bias has, and for a count below 0; TypeError for a bias of whole
+    numbers.
     """
+    _check_floating("log_prior_", bias)
     found = np.asarray(to_host(counts._array) if isinstance(counts, Tensor) else counts, np.float64)
     if found.ndim != 1 or found.shape != tuple(bias.shape):
         raise ValueError(
@@ -192,8 +205,10 @@ def kaiming_normal_(
 def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = None) -> Tensor:
     """A random matrix with orthonormal rows or columns, whichever are fewer, times `gain` (Saxe et al., ICLR 2014).
 
-    Dimensions after the first count as one. Raises ValueError for fewer than two.
+    Dimensions after the first count as one. Raises ValueError for fewer than two, TypeError for a tensor of whole
+    numbers.
     """
+    _check_floating("orthogonal_", tensor)
     if tensor.ndim < 2:
         raise ValueError(f"orthogonal_() needs a tensor of at least two dimensions, this one has {tensor.ndim}")
     if tensor.numel() == 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 from minigrad.core.tensor import Tensor
@@ -10,6 +11,13 @@ from minigrad.nn import functional as F
 from minigrad.nn import init
 from minigrad.nn.module import Module
 from minigrad.nn.parameter import empty_parameter
+
+
+def _sizes(normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
+    """One size, of NumPy's whole numbers as well, or several."""
+    if isinstance(normalized_shape, (int, Integral)):
+        return (int(normalized_shape),)
+    return tuple(normalized_shape)
 
 
 class LayerNorm(Module):
@@ -29,7 +37,7 @@ class LayerNorm(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        shape = _sizes(normalized_shape)
         self.normalized_shape, self.eps, self.elementwise_affine = shape, eps, elementwise_affine
         for name, wanted in {"weight": elementwise_affine, "bias": elementwise_affine and bias}.items():
             self.register_parameter(name, empty_parameter(*shape, device=device, dtype=dtype) if wanted else None)
@@ -69,7 +77,7 @@ class RMSNorm(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        shape = _sizes(normalized_shape)
         self.normalized_shape, self.eps, self.elementwise_affine = shape, eps, elementwise_affine
         weight = empty_parameter(*shape, device=device, dtype=dtype) if elementwise_affine else None
         self.register_parameter("weight", weight)

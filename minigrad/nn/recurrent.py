@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from numbers import Integral, Real
 from typing import Any
 
 from minigrad.backend import namespace
@@ -55,9 +56,11 @@ class RNNBase(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
+        if isinstance(dropout, bool) or not isinstance(dropout, (float, Real)):
+            raise ValueError(f"{self.kind}: dropout must be a probability, a number from 0 to 1, got {dropout!r}")
         F.check_probability(dropout)
         for name, size in {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}.items():
-            if not isinstance(size, int) or size < 1:
+            if not isinstance(size, (int, Integral)) or size < 1:
                 raise ValueError(f"{self.kind}: {name} must be a positive whole number, got {size!r}")
         if dropout and num_layers == 1:
             warnings.warn(
@@ -67,13 +70,15 @@ class RNNBase(Module):
             )
         if proj_size and self.kind != "LSTM":
             raise ValueError(f"{self.kind}: only an LSTM has a projection, so leave out proj_size={proj_size!r}")
-        if not isinstance(proj_size, int) or not 0 <= proj_size < hidden_size:
+        if not isinstance(proj_size, (int, Integral)) or not 0 <= proj_size < hidden_size:
             raise ValueError(
                 f"{self.kind}: proj_size must be less than hidden_size={hidden_size}, or 0 for none, got {proj_size!r}"
             )
+        # NumPy's whole numbers are welcome, and become Python's.
+        input_size, hidden_size, num_layers = int(input_size), int(hidden_size), int(num_layers)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, float(dropout), bidirectional
-        self.proj_size = proj_size
+        self.proj_size = proj_size = int(proj_size)
         self._names: list[tuple[str, ...]] = []  # of each layer's and direction's weights, in the order of the states
         directions, rows, shown = 2 if bidirectional else 1, _GATES[self.kind] * hidden_size, self._state_sizes()[0]
         for layer in range(num_layers):

@@ -33,7 +33,7 @@ class Drawing:
 
     @property
     def leaves(self) -> tuple[str, ...]:
-        """The names of all leaves in the picture; one without a name is "leaf"."""
+        """The names of all leaves in the picture; one without a name is "leaf", several "leaf 1", "leaf 2" ..."""
         return tuple(name for box in self.boxes for name in box.leaves)
 
     @property
@@ -103,6 +103,7 @@ def draw(
         raise TypeError("draw: name at least one tensor whose graph is to be drawn, as in draw(loss)")
     if fold not in FOLDS:
         raise ValueError(f"draw: fold is one of {', '.join(FOLDS)}, not {fold!r}")
+    _check(names, module, depth)
     watched = module if isinstance(module, Watched) else None
     if fold == "modules" and watched is None:
         raise ValueError(
@@ -119,6 +120,19 @@ def draw(
             f"layer, or draw a tensor nearer to the leaves"
         )
     return Drawing(graph)
+
+
+def _check(names: object, module: object, depth: object) -> None:
+    if names is not None and not isinstance(names, Mapping):
+        raise TypeError(f"draw: names maps names to tensors, as in names={{'x': x}}; this is a {type(names).__name__}")
+    if module is not None and not isinstance(module, (Module, Watched)):
+        raise TypeError(
+            f"draw: module is the model, or what `study.watch(model)` noted of it, not a {type(module).__name__}"
+        )
+    if isinstance(depth, bool) or not isinstance(depth, int):
+        raise TypeError(f"draw: depth counts levels of modules, a whole number, not a {type(depth).__name__}")
+    if depth < 0:
+        raise ValueError(f"draw: depth is 0 (the watched module itself) or more, not {depth}")
 
 
 def _folded(graph: Graph, watched: Watched | None, fold: Fold, depth: int) -> Graph:

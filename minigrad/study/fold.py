@@ -9,14 +9,16 @@ from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
-from minigrad.study.graph import Box, Graph, Wire, merge
+from minigrad.study.graph import Box, Graph, Wire, merge, numbered
 from minigrad.study.watch import Call, Watched
 
 FEWEST_STEPS = 3  # what was done twice is drawn twice
 FEWEST_LEAVES = 3
 _CANDIDATES = 32  # how many periods are tried from one place
 _COMPUTED = ("op", "module")
+_COMMUTATIVE = ("add", "mul")
 
 
 def _all_ops(boxes: Iterable[Box]) -> Counter[str]:
@@ -92,9 +94,10 @@ def fold_steps(graph: Graph) -> Graph:
     A loop leaves its mark in the order in which ops were recorded: the same p ops come again and again. Two steps are
     the same if op by op they have the same name and shapes and use the same leaves, and if every other input comes
     from the matching op of its own step or of the step before; or, from outside of the loop, from the same op or one
-    like it. The first step alone may begin from elsewhere, or from nothing. At least three steps are put together, if
-    something runs through them, a state that each step makes from that of the one before: p boxes, each for all its
-    repetitions, and wires from one step into the next.
+    like it. The first step alone may begin from elsewhere, or from nothing: also from the number in `total = 0` or
+    `product = 1`, which is no input, so that the first sum or product has its other input at the first place. At
+    least three steps are put together, if something runs through them, a state that each step makes from that of the
+    one before: p boxes, each for all its repetitions, and wires from one step into the next.
 
     A loop in a loop is folded from the inside out.
     """
@@ -109,7 +112,15 @@ def fold_steps(graph: Graph) -> Graph:
     return graph
 
 
-Run = tuple[list[int], int]  # the numbers of the boxes of all steps in order, and the period
+class Run(NamedTuple):
+    """The numbers of the boxes of all steps in order, how many make a step, and which have their input elsewhere."""
+
+    numbers: list[int]
+    period: int
+    turned: set[int]  # in the first step: 0 + x has at place 0 what total + x has at place 1
+
+
+_Inputs = dict[tuple[int, bool, int], int]
 
 
 class _Sequence:
@@ -124,18 +135,51 @@ class _Sequence:
         self.labels: list[int] = []
         # Where each input comes from, by (its place, carried or not, how many were there before): a place in this
         # sequence, or below zero a leaf.
-        self.inputs: list[dict[tuple[int, bool, int], int]] = []
+        self.inputs: list[_Inputs] = []
         for number in self.numbers:
             box = boxes[number]
             label = (box.kind, box.title, box.shapes, box.times)
             self.labels.append(known.setdefault(label, len(known)))
-            inputs: dict[tuple[int, bool, int], int] = {}
+            inputs: _Inputs = {}
             seen: Counter[tuple[int, bool]] = Counter()
             for wire in incoming[number]:
                 key = wire.place, wire.carried
                 inputs[*key, seen[key]] = place_of.get(wire.source, -1 - wire.source)
                 seen[key] += 1
             self.inputs.append(inputs)
+        self.commutes = [boxes[one].kind == "op" and boxes[one].ops.keys() <= set(_COMMUTATIVE) for one in self.numbers]
+
+    def turned(self, place: int) -> _Inputs | None:
+        """The only input of a sum or a product at its other place."""
+        inputs = self.inputs[place]
+        if not self.commutes[place] or list(inputs) not in ([(0, False, 0)], [(1, False, 0)]):
+            return None
+        (((where, _, _), source),) = inputs.items()
+        return {(1 - where, False, 0): source}
+
+    def same(self, place: int, before: _Inputs, start: int, period: int) -> bool:
+        """Whether what goes into the op at `place` matches `before`, what went into its like in the step before."""
+        here, second = self.inputs[place], start + period
+        if not before.keys() <= here.keys():
+            return False
+        for key, source in here.items():
+            matching = before.get(key)
+            if matching is not None and matching >= start:
+                same = source == matching + period
+            elif source >= start:  # the first step began from outside of the loop
+                same = source < second <= place < second + period
+            elif matching is None or min(source, matching) < 0:
+                same = source == matching
+            else:
+                same = self.labels[source] == self.labels[matching]
+            if not same:
+                return False
+        return True
+
+    def same_as_turned(self, place: int, start: int, period: int) -> bool:
+        """Whether the op at `place` matches one of the first step whose only input stands at the other place."""
+        before = self.turned(place - period) if place < start + 2 * period else None
+        return before is not None and len(self.inputs[place]) == 2 and self.same(place, before, start, period)
 
 
 def _find_runs(order: _Sequence, longest: int) -> list[Run]:
@@ -158,7 +202,11 @@ def _find_runs(order: _Sequence, longest: int) -> list[Run]:
             if steps >= FEWEST_STEPS and _has_state(order, start, period):
                 start = _best_start(order, start, period, steps)
                 end = start + steps * period
-                runs.append((order.numbers[start:end], period))
+                seconds = range(start + period, start + 2 * period)
+                turned = {
+                    one - period for one in seconds if not order.same(one, order.inputs[one - period], start, period)
+                }
+                runs.append(Run(order.numbers[start:end], period, {order.numbers[one] for one in turned}))
                 start = end
                 break
         else:
@@ -181,28 +229,12 @@ def _count_carried(order: _Sequence, start: int, period: int) -> int:
 
 def _repeating(order: _Sequence, start: int, period: int) -> int:
     """How many ops from `start` on are equal steps of `period`, the last one perhaps not to its end."""
-    second = start + period
-    place = second
-    while place < len(order.labels) and order.labels[place] == order.labels[place - period]:
-        before, here = order.inputs[place - period], order.inputs[place]
-        if not before.keys() <= here.keys():
+    labels, place = order.labels, start + period
+    while place < len(labels) and labels[place] == labels[place - period]:
+        plain = order.same(place, order.inputs[place - period], start, period)
+        if not plain and not order.same_as_turned(place, start, period):
             break
-        for key, source in here.items():
-            matching = before.get(key)
-            if matching is not None and matching >= start:
-                same = source == matching + period
-            elif source >= start:  # the first step began from outside of the loop
-                same = source < second <= place < second + period
-            elif matching is None or min(source, matching) < 0:
-                same = source == matching
-            else:
-                same = order.labels[source] == order.labels[matching]
-            if not same:
-                break
-        else:
-            place += 1
-            continue
-        break
+        place += 1
     return place - start
 
 
@@ -229,18 +261,20 @@ def _fold_runs(graph: Graph, runs: Sequence[Run]) -> Graph:
     into = list(range(len(graph.boxes)))
     made: dict[int, Box] = {}
     step_of: dict[int, tuple[int, int]] = {}  # which run, which step of it
-    for number, (numbers, period) in enumerate(runs):
+    for number, (numbers, period, _) in enumerate(runs):
         steps = len(numbers) // period
         for place, box in enumerate(numbers):
             into[box] = numbers[place % period]
             step_of[box] = number, place // period
         for first in range(period):
             made[numbers[first]] = _repeated([graph.boxes[one] for one in numbers[first::period]], steps)
+    turned = {number for run in runs for number in run.turned}
     nowhere = (-1, 0)
     wires: list[Wire] = []
     for wire in graph.wires:
         (run, step), (other, later) = step_of.get(wire.source, nowhere), step_of.get(wire.target, nowhere)
-        wires.append(replace(wire, carried=wire.carried or (run == other and step < later)))
+        place = 1 - wire.place if wire.target in turned else wire.place
+        wires.append(replace(wire, place=place, carried=wire.carried or (run == other and step < later)))
     return merge(Graph(graph.boxes, wires), into, made)
 
 
@@ -299,6 +333,11 @@ def gather_leaves(graph: Graph) -> Graph:
             made[numbers[0]] = _leaves_box([graph.boxes[number] for number in numbers])
             for number in numbers:
                 into[number] = numbers[0]
+    stays = [number for number, box in enumerate(graph.boxes) if box.kind not in _COMPUTED and number == into[number]]
+    titles = [graph.boxes[number].title for number in stays if number not in made]
+    titles = numbered([*titles, *(box.title for box in made.values())])
+    for box, title in zip(reversed(made.values()), reversed(titles)):
+        box.title = title
     return merge(graph, into, made) if made else graph
 
 
@@ -310,4 +349,4 @@ def _leaves_box(boxes: Sequence[Box]) -> Box:
     wide = max(map(len, shown))
     lines = [f"{name:{wide}}  {box.lines[0]}" for name, box in zip(shown, boxes)]
     tip = "\n".join(box.tip for box in boxes)
-    return Box("leaves", prefix or f"{len(names)} leaves", lines, tip, leaves=tuple(names), birth=boxes[0].birth)
+    return Box("leaves", prefix or "leaves", lines, tip, leaves=tuple(names), birth=boxes[0].birth)

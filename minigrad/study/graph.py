@@ -11,6 +11,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, Literal
 
 from minigrad.autograd import _FunctionPlan
@@ -107,6 +108,8 @@ class _Names:
         self.edges: dict[Edge, tuple[str, Tensor]] = {}
         self.arrays: dict[int, tuple[str, Tensor]] = {}
         for name, tensor in [*parameters, *names.items()]:  # the user's own names win
+            if not isinstance(name, str):
+                raise TypeError(f"draw: the keys of names are text, and {name!r} is a {type(name).__name__}")
             if not isinstance(tensor, Tensor):
                 raise TypeError(f"draw: names gives {name!r} a {type(tensor).__name__}: it maps a name to a Tensor")
             edge = tensor._current_edge()
@@ -122,7 +125,7 @@ def read(tensors: Sequence[Tensor], names: Mapping[str, Tensor], parameters: Ite
     edges = [tensor._current_edge() for tensor in tensors]
     for edge, tensor in zip(edges, tensors):
         if edge is not None and isinstance(edge[0], Leaf):
-            known.edges.setdefault(edge, ("leaf", tensor))
+            known.edges.setdefault(edge, ("", tensor))
     nodes = _collect([edge[0] for edge in edges if edge is not None])
     graph = Graph([], [])
     numbers: dict[Node, int] = {}
@@ -150,7 +153,8 @@ def read(tensors: Sequence[Tensor], names: Mapping[str, Tensor], parameters: Ite
             graph.boxes.append(_data_box(name, tensor))
             continue
         graph.wires.append(Wire(numbers[edge[0]], len(graph.boxes), 0, _output(*edge)))
-        graph.boxes.append(Box("result", name, [_tensor_text(tensor)], f"{name}: {_tensor_text(tensor)}"))
+        graph.boxes.append(Box("result", name, [_tensor_text(tensor)], _tensor_text(tensor)))
+    _tell_apart([box for box in graph.boxes if box.kind != "op"])
     return graph
 
 
@@ -218,14 +222,14 @@ def _tensor_text(tensor: Tensor) -> str:
 
 def _data_box(name: str, tensor: Tensor) -> Box:
     text = _tensor_text(tensor)
-    return Box("data", name, [text], f"{name}: {text}, needs no gradient")
+    return Box("data", name, [text], f"{text}, needs no gradient")
 
 
 def _leaf_box(node: Leaf, known: _Names) -> Box:
-    name, tensor = known.edges.get((node, 0), ("leaf", None))
+    name, tensor = known.edges.get((node, 0), ("", None))
     text = shape_text(node.shapes[0]) if tensor is None else _tensor_text(tensor)
     state = "no gradient yet" if node.grad is None else "has a gradient"
-    return Box("leaf", name, [text], f"{name}: {text}, a leaf, {state}", leaves=(name,), birth=node.birth)
+    return Box("leaf", name, [text], f"{text}, a leaf, {state}", birth=node.birth)
 
 
 def _op_box(node: Node, known: _Names, results: Sequence[Edge | None]) -> Box:
@@ -252,6 +256,32 @@ def _result_name(tensor: Tensor, edge: Edge | None, known: _Names) -> str:
     if edge is None:
         return known.arrays.get(id(tensor._array), ("", None))[0]
     return known.edges.get(edge, ("", None))[0]
+
+
+def _tell_apart(boxes: Sequence[Box]) -> None:
+    """Give each leaf, each named tensor and each result a title of its own, and begin its tip with it."""
+    nameless = [box for box in boxes if not box.title]
+    given = {box.title for box in boxes}
+    free = (title for title in (f"leaf {number}" for number in count(1)) if title not in given)
+    for box in nameless:
+        box.title = "leaf" if len(nameless) == 1 and "leaf" not in given else next(free)
+    for box, title in zip(boxes, numbered([box.title for box in boxes])):
+        box.title, box.tip = title, f"{title}: {box.tip}"
+        if box.kind == "leaf":
+            box.leaves = (title,)
+
+
+def numbered(titles: Sequence[str]) -> list[str]:
+    """The titles, each once: the second of equal ones is called "title 2", unless another has that title already."""
+    taken, result = set(titles), []
+    numbers: dict[str, int] = {}
+    for title in titles:
+        number = numbers.get(title, 0) + 1
+        while number > 1 and f"{title} {number}" in taken:
+            number += 1
+        numbers[title] = number
+        result.append(title if number == 1 else f"{title} {number}")
+    return result
 
 
 # ---- putting boxes together -----------------------------------------------------------------------------------------

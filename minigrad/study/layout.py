@@ -6,7 +6,8 @@
 3. Each row is put in order: by turns downwards and upwards, every box goes to the mean place of its neighbours in the
    row before; the order with the fewest crossings is kept.
 4. In that order each row is moved towards its neighbours, as close as its boxes may come to each other: least squares
-   under a constraint of order, solved exactly by pooling neighbours that would collide (isotonic regression).
+   under a constraint of order, solved exactly by pooling neighbours that would collide (isotonic regression). Leaves
+   make way: what is computed stands below what it is computed from, and its leaves beside that.
 
 All sizes are in pixels.
 """
@@ -24,6 +25,7 @@ LANE = 8.0  # the width of a wire's lane
 LABEL_HEIGHT = 16.0
 MARGIN = 14.0
 SWEEPS = 10
+LIGHT = 1e-4  # how much a leaf holds on to its place: a hundred leaves move a box by less than a pixel
 
 Point = tuple[float, float]
 
@@ -37,6 +39,7 @@ class Spot:
     row: int = 0
     x: float = 0.0
     y: float = 0.0
+    light: bool = False  # a leaf, or the lane of a wire from one
     above: list[int] = field(default_factory=list)  # neighbours in the row before, and in the row after
     below: list[int] = field(default_factory=list)
 
@@ -72,9 +75,10 @@ class Arc:
 def lay_out(sizes: Sequence[tuple[float, float]], arcs: Sequence[Arc], free: Sequence[bool]) -> Layout:
     """Places for boxes of these (width, height), numbered so that arcs lead to later ones except where they go back.
 
-    `free` says which boxes stand just above their first use, not as high as they can.
+    `free` says which boxes, the leaves, stand just above their first use, not as high as they can, and beside the
+    others.
     """
-    spots = [Spot(width, height) for width, height in sizes]
+    spots = [Spot(width, height, light=light) for (width, height), light in zip(sizes, free)]
     _assign_rows(spots, arcs, free)
     chains = [None if arc.source == arc.target else _add_lanes(spots, arc) for arc in arcs]
     rows: list[list[int]] = [[] for _ in range(1 + max(spot.row for spot in spots))]
@@ -117,6 +121,7 @@ def _add_lanes(spots: list[Spot], arc: Arc) -> list[int]:
     for row in rows:
         chain.append(len(spots))
         spots.append(Spot(LANE + arc.label, LABEL_HEIGHT, row) if row == labelled else Spot(LANE, 0.0, row))
+        spots[-1].light = spots[arc.source].light
     chain.append(lower)
     for first, second in pairwise(chain):
         spots[first].below.append(second)
@@ -136,7 +141,7 @@ def _order_rows(spots: list[Spot], rows: list[list[int]]) -> None:
             break
         downwards = sweep % 2 == 0
         for row in rows if downwards else reversed(rows):
-            means = {number: _wanted(spots[number], index, downwards, index[number]) for number in row}
+            means = {number: _mean(_towards(spots[number], downwards), index, index[number]) for number in row}
             row.sort(key=means.__getitem__)
             _note_order([row], index)
         count = _crossings(spots, rows, index)
@@ -151,9 +156,12 @@ def _note_order(rows: Sequence[Sequence[int]], index: list[float]) -> None:
             index[number] = (place + 0.5) / len(row)
 
 
-def _wanted(spot: Spot, where: Sequence[float], downwards: bool, otherwise: float) -> float:
-    """The mean place of the neighbours on one side; of the other side, or `otherwise`, where there are none."""
-    neighbours = (spot.above or spot.below) if downwards else (spot.below or spot.above)
+def _towards(spot: Spot, downwards: bool) -> list[int]:
+    """The neighbours on the side that the sweep comes from; of the other side where there are none."""
+    return (spot.above or spot.below) if downwards else (spot.below or spot.above)
+
+
+def _mean(neighbours: Sequence[int], where: Sequence[float], otherwise: float) -> float:
     return sum(where[one] for one in neighbours) / len(neighbours) if neighbours else otherwise
 
 
@@ -179,16 +187,26 @@ def _place_across(spots: list[Spot], rows: Sequence[Sequence[int]]) -> None:
         offsets = _offsets(spots, row)
         for number, offset in zip(row, offsets):
             places[number] = offset - offsets[-1] / 2
+    pulls = [[_heavy(spots, _towards(spot, downwards)) for spot in spots] for downwards in (False, True)]
     for sweep in range(2 * SWEEPS + 1):
         downwards = sweep % 2 == 0
         for row in rows if downwards else reversed(rows):
-            wanted = [_wanted(spots[number], places, downwards, places[number]) for number in row]
-            # A lane holds on to its place more than a box does: long wires are straight.
-            weights = [4.0 if spots[number].width == LANE else 1.0 for number in row]
+            wanted = [_mean(pulls[downwards][number], places, places[number]) for number in row]
+            weights = [_weight(spots[number]) for number in row]
             for number, x in zip(row, _apart(wanted, weights, _offsets(spots, row))):
                 places[number] = x
     for spot, x in zip(spots, places):
         spot.x = x
+
+
+def _heavy(spots: Sequence[Spot], neighbours: list[int]) -> list[int]:
+    """The neighbours that a box goes to: its leaves follow it, not it them."""
+    return [one for one in neighbours if not spots[one].light] or neighbours
+
+
+def _weight(spot: Spot) -> float:
+    """A lane holds on to its place more than a box does: long wires are straight."""
+    return (4.0 if spot.width == LANE else 1.0) * (LIGHT if spot.light else 1.0)
 
 
 def _offsets(spots: Sequence[Spot], row: Sequence[int]) -> list[float]:

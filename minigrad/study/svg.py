@@ -20,6 +20,7 @@ TITLE, TEXT = 13.0, 11.0  # font sizes, in pixels
 _WIDTH = 0.602  # of a character in a fixed-width font, in its size
 _LONGEST = 44  # characters; the rest is in the tooltip
 _LOOP = 26.0  # how far a wire from a box to itself reaches out
+_LOOP_HEIGHT = 20.0  # of each of several
 _ASIDE = 8.0  # between a wire and its label
 _STACK = 4.0  # how far the cards of a repeated box look out
 _INK, _WIRE, _CARRIED = "#1b2330", "#7d8896", "#b8762a"
@@ -47,21 +48,23 @@ class Frame:
 
 def to_svg(boxes: Sequence[Box], links: Sequence[Link]) -> str:
     """The whole picture."""
-    loops = {link.source: link for link in links if link.source == link.target}
-    sizes = [_size(box, loops.get(number)) for number, box in enumerate(boxes)]
+    loops: dict[int, list[Link]] = {number: [] for number in range(len(boxes))}
+    for link in links:
+        if link.source == link.target:
+            loops[link.source].append(link)
+    sizes = [_size(box, loops[number]) for number, box in enumerate(boxes)]
     arcs = [Arc(link.source, link.target, _wide(link.label, TEXT) + _ASIDE if link.label else 0) for link in links]
     free = [box.kind in ("leaf", "leaves", "data") for box in boxes]
     layout = lay_out(sizes, arcs, free)
     cards: list[str] = []
     parts: list[str] = []
     for number, (box, spot) in enumerate(zip(boxes, layout.spots)):
-        loop = loops.get(number)
-        frame = Frame(spot.x - spot.width / 2 + _reach(loop), spot.y, spot.width - 2 * _reach(loop), spot.height)
+        reach = _reach(loops[number])
+        frame = Frame(spot.x - spot.width / 2 + reach, spot.y, spot.width - 2 * reach, spot.height)
         if box.times > 1:
             cards += [_rectangle(box, frame, 2 * _STACK, 0.45), _rectangle(box, frame, _STACK, 0.7)]
         parts.append(_box(box, frame))
-        if loop is not None:
-            parts.append(_loop(frame, loop))
+        parts += _loops(frame, loops[number])
     # Wires run over the cards behind a box, and end at the box.
     wires = [_wire(path, link) for path, link in zip(layout.paths, links) if path is not None]
     width, height = f"{layout.width:.0f}", f"{layout.height:.0f}"
@@ -123,11 +126,11 @@ def _badge(box: Box) -> str:
     return f"{TIMES} {box.times}" if box.times > 1 else ""
 
 
-def _size(box: Box, loop: Link | None) -> tuple[float, float]:
+def _size(box: Box, loops: Sequence[Link]) -> tuple[float, float]:
     title = _wide(_short(box.title), TITLE) + (_wide(_badge(box), TEXT) + 10 if box.times > 1 else 0)
     widest = max([title, *(_wide(_short(line), TEXT) for line in box.lines)])
-    width = max(widest + 22, 52) + 2 * _reach(loop)
-    return width, 25 + 15 * len(box.lines) + (3 if box.lines else 0)
+    width = max(widest + 22, 52) + 2 * _reach(loops)
+    return width, max(25 + 15 * len(box.lines) + (3 if box.lines else 0), _LOOP_HEIGHT * len(loops))
 
 
 def _rectangle(box: Box, frame: Frame, shift: float = 0, opacity: float = 1) -> str:
@@ -195,13 +198,21 @@ def _arrow(tip: Point, back: float, colour: str) -> str:
     return f'<path d="M{x:.1f},{y:.1f} l-3.6,{back:g} l7.2,0 z" fill="{colour}"/>'
 
 
-def _reach(loop: Link | None) -> float:
-    """The room a box with a wire to itself needs on its right, and for the sake of its middle on its left."""
-    return 0 if loop is None else _LOOP + (_wide(loop.label, TEXT) + 4 if loop.label else 0)
+def _reach(loops: Sequence[Link]) -> float:
+    """The room a box with wires to itself needs on its right, and for the sake of its middle on its left."""
+    return max((_LOOP + (_wide(link.label, TEXT) + 4 if link.label else 0) for link in loops), default=0)
+
+
+def _loops(frame: Frame, links: Sequence[Link]) -> list[str]:
+    """The wires from a box to itself, one below the other."""
+    height = frame.height / max(len(links), 1)
+    return [
+        _loop(Frame(frame.x, frame.y + place * height, frame.width, height), link) for place, link in enumerate(links)
+    ]
 
 
 def _loop(frame: Frame, link: Link) -> str:
-    """A wire from a box to itself, from the lower right corner around to the upper right one."""
+    """A wire from a box to itself, from the lower right corner of its part of the box around to the upper right one."""
     right = frame.x + frame.width
     upper, lower = frame.y + frame.height * 0.25, frame.y + frame.height * 0.75
     out = right + _LOOP * 1.1

@@ -15,6 +15,7 @@ import minigrad
 from minigrad import nn
 from minigrad.core.rows import Rows
 from minigrad.nn.utils import weight_drop
+from minigrad.nn.utils.rnn import PackedSequence, pack_padded_sequence
 from minigrad.testing import gradcheck
 from nn.oracle import array, close, runs_on_standin
 
@@ -71,7 +72,50 @@ def test_locked_dropout_keeps_the_mean_and_is_silent_in_evaluation() -> None:
 
 
 def test_locked_dropout_runs_on_the_standin_device() -> None:
-    runs_on_standin(nn.LockedDropout(0.4), np.random.default_rng(0).normal(size=(3, 2, 4)).astype(np.float32))
+    values = np.random.default_rng(0).normal(size=(3, 2, 4)).astype(np.float32)
+    runs_on_standin(nn.LockedDropout(0.4), values)
+
+    def packed(there: nn.Module, x: Any) -> Any:
+        return there(pack_padded_sequence(x, [1, 3], enforce_sorted=False)).data
+
+    runs_on_standin(nn.LockedDropout(0.4), values, call=packed)
+
+
+@given(
+    p=probabilities, lengths=st.lists(st.integers(1, 4), min_size=1, max_size=4), sort=st.booleans(),
+    seed=st.integers(0, 99),
+)  # fmt: skip
+def test_locked_dropout_of_packed_sequences_is_that_of_the_padded_ones(
+    p: float, lengths: list[int], sort: bool, seed: int
+) -> None:
+    lengths = sorted(lengths, reverse=True) if sort else lengths
+    values = np.random.default_rng(seed).normal(size=(max(lengths), len(lengths), 5))
+    locked, results = nn.LockedDropout(p), []
+    for drop_first in (True, False):
+        minigrad.manual_seed(seed)
+        x = minigrad.tensor(values, requires_grad=True)
+        packed = pack_padded_sequence(locked(x) if drop_first else x, lengths, enforce_sorted=sort)
+        dropped = packed if drop_first else locked(packed)
+        assert isinstance(dropped, PackedSequence)
+        (dropped.data**2).sum().backward()
+        results.append([dropped.data, x.grad, *(part for part in dropped[1:] if part is not None)])
+    for one, other in zip(*results, strict=True):
+        close(one, other, 1e-12)
+
+
+def test_dropout_and_packed_sequences() -> None:
+    packed = pack_padded_sequence(minigrad.ones(3, 2, 4), [3, 1])
+    assert nn.LockedDropout(0)(packed) is packed
+    assert nn.LockedDropout(0.5).eval()(packed) is packed
+    words = pack_padded_sequence(minigrad.zeros(3, 2), [3, 1])
+    with pytest.raises(ValueError, match=r"data of the packed sequence must be \(N, F\), got shape \(4,\)"):
+        nn.LockedDropout(0.5)(words)
+    with pytest.raises(TypeError, match="takes a Tensor or a PackedSequence, got list"):
+        nn.LockedDropout(0.5)([1.0])
+    for drop in (nn.Dropout(0.5), nn.Dropout(0.5).eval(), nn.Dropout(0)):
+        with pytest.raises(TypeError, match=r"got PackedSequence: .*PackedSequence\(dropout\(packed.data\), \*packed"):
+            drop(packed)
+    assert tuple(nn.GRU(4, 3)(PackedSequence(nn.Dropout(0.5)(packed.data), *packed[1:]))[0].data.shape) == (4, 3)
 
 
 # ---- EmbeddingDropout -----------------------------------------------------------------------------------------------

@@ -98,7 +98,40 @@ def test_truncated_normal_refuses_what_is_no_interval() -> None:
     for settings in ({"a": 1, "b": 1}, {"a": 2, "b": 1}, {"std": 0}, {"std": -1}):
         with pytest.raises(ValueError, match="needs a < b and std above 0"):
             init.trunc_normal_(minigrad.zeros(2), **settings)  # type: ignore[arg-type]
+    for settings in ({"mean": math.nan}, {"mean": math.inf}, {"mean": -math.inf}, {"std": math.inf}):
+        with pytest.raises(ValueError, match="needs a finite mean and std, got mean="):
+            init.trunc_normal_(minigrad.zeros(2), **settings)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"std above 0, got .* std=nan"):
+        init.trunc_normal_(minigrad.zeros(2), std=math.nan)
     assert init.trunc_normal_(minigrad.zeros(0, 3)).shape == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"mean": 1e9}, 2),  # the density falls by a factor of e in 1e-9
+        ({"mean": 3.0, "std": 1e-320}, 2),  # no number says how many deviations that is
+        ({"mean": 1.0, "std": 1e-320}, 1),
+        ({"mean": 1e308, "a": -1e308, "b": 0.5}, 0.5),
+    ],
+)
+def test_truncated_normal_far_from_its_mean_is_all_at_one_end(settings: dict[str, float], expected: float) -> None:
+    values = array(init.trunc_normal_(minigrad.zeros(50, dtype=minigrad.float64), **settings))
+    np.testing.assert_allclose(values, expected, rtol=1e-6)
+    # Beside a number whose square is none, the interval vanishes: the values are somewhere in it.
+    assert (np.abs(array(init.trunc_normal_(minigrad.zeros(50), mean=-1e200))) <= 2).all()
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint8", "bool"])
+def test_what_is_drawn_is_not_cut_down_to_whole_numbers(dtype: str) -> None:
+    tensor = minigrad.ones(2, 3, dtype=dtype)
+    for fill in (
+        init.uniform_, init.normal_, init.trunc_normal_, init.xavier_uniform_, init.kaiming_normal_, init.orthogonal_,
+        lambda tensor: init.log_prior_(tensor[0], [1, 2, 3]),
+    ):  # fmt: skip
+        with pytest.raises(TypeError, match=rf"float16, float32 or float64, (not|and this tensor is) {dtype}$"):
+            fill(tensor)  # type: ignore[operator]
+    assert (array(tensor) == 1).all()
 
 
 # ---- the bias that knows the frequencies ----------------------------------------------------------------------------

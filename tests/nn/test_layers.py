@@ -163,6 +163,22 @@ def test_embedding_runs_on_the_standin_device(sparse: bool) -> None:
         runs_on_standin(layer, index)
 
 
+@pytest.mark.parametrize("kind", [np.int64, np.int32, np.uint8])
+def test_sizes_may_be_numpys(kind: Any) -> None:
+    two, three, one = kind(2), kind(3), kind(1)
+    for found, plain in (
+        (nn.LSTM(two, three, two, proj_size=one), nn.LSTM(2, 3, 2, proj_size=1)),
+        (nn.RNN(two, three), nn.RNN(2, 3)),
+        (nn.GRUCell(two, three), nn.GRUCell(2, 3)),
+        (nn.Linear(two, three), nn.Linear(2, 3)),
+        (nn.Embedding(two, three), nn.Embedding(2, 3)),
+        (nn.LayerNorm(two), nn.LayerNorm(2)),
+        (nn.RMSNorm(three), nn.RMSNorm(3)),
+    ):
+        assert repr(found) == repr(plain)
+        assert [tuple(one.shape) for one in found.parameters()] == [tuple(one.shape) for one in plain.parameters()]
+
+
 # ---- LayerNorm ------------------------------------------------------------------------------------------------------
 
 

@@ -249,6 +249,37 @@ def test_class_weights_are_pytorchs(drawn: list[Array], p: int, reduction: str) 
     assert list(nn.MultiMarginLoss(weight=minigrad.ones(2)).state_dict()) == ["weight"]
 
 
+@pytest.mark.oracle
+@given(data=st.data(), reduction=reductions)
+@pytest.mark.parametrize("name", ["MultiMargin", "MultiMargin squared", "MultiLabelMargin"])
+def test_scores_that_are_no_numbers_are_pytorchs(name: str, data: Any, reduction: str) -> None:
+    """A masked class has the score -inf: pairs with it that do not count must not make nan of the others."""
+    case = CASES[name]
+    x, target = data.draw(case.drawn)
+    odd = st.sampled_from([np.nan, -np.inf, np.inf, None, None])
+    for place in range(x.size):
+        value = data.draw(odd)
+        x.flat[place] = x.flat[place] if value is None else value
+    agree(lambda library, *tensors: case.make(library.nn, reduction=reduction)(*tensors), x, target, order=1, rtol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("loss", "scores", "expected", "slope"),
+    [
+        # What follows the end of a list is no class, though it may name the masked one.
+        (lambda x: 3 * F.multilabel_margin_loss(x, minigrad.tensor([1, -1, 0])), [-np.inf, 1, 2], 2, [0, -1, 1]),
+        (lambda x: F.multi_margin_loss(x, minigrad.tensor(0), p=2), [1, -np.inf, 2], 4 / 3, [-4 / 3, 0, 4 / 3]),
+        (lambda x: F.multi_margin_loss(x, minigrad.tensor(0), p=2), [np.inf, 1, 2], 0, [0, 0, 0]),
+    ],
+)  # fmt: skip
+def test_a_masked_or_certain_class_costs_nothing(loss: Any, scores: Any, expected: float, slope: Any) -> None:
+    x = minigrad.tensor(np.array(scores, np.float64), requires_grad=True)
+    found = loss(x)
+    found.backward()
+    close(found, np.array(expected, np.float64), 1e-12)
+    close(x.grad, np.array(slope, np.float64), 1e-12)
+
+
 @given(seed=st.integers(0, 99))
 def test_the_squared_multiclass_hinge_has_second_derivatives(seed: int) -> None:
     x = minigrad.tensor(np.random.default_rng(seed).normal(size=(3, 4)), requires_grad=True)

@@ -255,6 +255,9 @@ def test_a_penalty_of_nothing_is_explained() -> None:
         penalty(net, l2=0.1, names="*.weight")
     with pytest.raises(ValueError, match="l1 and l2 must be at least 0, got -1 and 0"):
         penalty(net, l1=-1)
+    for wrong in ([net.weight], net.weight, net.parameters(), 3, [("w", 1.0)]):
+        with pytest.raises(TypeError, match=r"penalty takes a module or pairs \(name, tensor\), got a \w+: give it"):
+            penalty(wrong, l2=0.1)  # type: ignore[arg-type]
 
 
 def test_a_penalty_on_the_standin_device() -> None:

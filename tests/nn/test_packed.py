@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from typing import Any
 
 import hypothesis.strategies as st
@@ -156,11 +157,36 @@ def test_a_packed_sequence_is_a_tuple_that_moves_and_converts() -> None:
     assert type(twin) is PackedSequence
     close(twin.data, data)
     assert invert_permutation(None) is None
-    assert PackedSequence(data, batch_sizes, minigrad.tensor([2, 0, 1])).unsorted_indices.tolist() == [1, 2, 0]
+    three = PackedSequence(data, minigrad.tensor([3, 1]), minigrad.tensor([2, 0, 1]))
+    assert three.unsorted_indices.tolist() == [1, 2, 0]
     with pytest.raises(ValueError, match="needs batch_sizes: make one with pack_padded_sequence"):
         PackedSequence(data)
     with pytest.raises(ValueError, match="batch_sizes of a PackedSequence stays on the CPU"):
         PackedSequence(data, batch_sizes.to("standin"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "sentence"),
+    [
+        (([1, 2], [2]), TypeError, "^data of a PackedSequence must be a Tensor, got list$"),
+        ((np.ones((2, 1)), [2]), TypeError, "^data of a PackedSequence must be a Tensor, got ndarray$"),
+        ((minigrad.ones(2, 1), [2]), TypeError, "^batch_sizes of a PackedSequence must be a Tensor, got list$"),
+        ((minigrad.ones(2, 1), minigrad.tensor([2.0])), ValueError, r"^batch_sizes .*whole numbers.* got float32 of"),
+        ((minigrad.ones(2, 1), minigrad.tensor([[2]])), ValueError, r"^batch_sizes .* int64 of shape \(1, 1\)$"),
+        ((minigrad.ones(1, 1), minigrad.tensor([True])), ValueError, "^batch_sizes .* got bool of"),
+        ((minigrad.ones(0, 1), minigrad.tensor([], dtype=minigrad.int64)), ValueError, r"at least 1 .* got \[\]$"),
+        ((minigrad.ones(2, 1), minigrad.tensor([2, 0])), ValueError, r"at least 1 and never grow.* got \[2, 0\]$"),
+        ((minigrad.ones(3, 1), minigrad.tensor([1, 2])), ValueError, r"never grow.* got \[1, 2\]$"),
+        ((minigrad.ones(4, 1), minigrad.tensor([2, 1])), ValueError, r"add up to the rows .*\[2, 1\] .*\(4, 1\)$"),
+        ((minigrad.tensor(1.0), minigrad.tensor([1])), ValueError, r"data of shape \(\)$"),
+        ((minigrad.ones(2, 1), minigrad.tensor([2]), [0, 1]), TypeError, "^sorted_indices .* got list$"),
+        ((minigrad.ones(2, 1), minigrad.tensor([2]), minigrad.tensor([0, 0])), ValueError, r"once, got \[0, 0\]$"),
+        ((minigrad.ones(2, 1), minigrad.tensor([2]), None, minigrad.tensor([0])), ValueError, "^unsorted_indices"),
+    ],
+)  # fmt: skip
+def test_fields_that_make_no_packed_sequence(fields: tuple[Any, ...], error: Any, sentence: str) -> None:
+    with pytest.raises(error, match=sentence):
+        PackedSequence(*fields)
 
 
 @pytest.mark.parametrize(
@@ -172,6 +198,11 @@ def test_a_packed_sequence_is_a_tuple_that_moves_and_converts() -> None:
         ([5, 4, 1], "a length is 5, and the input has 4 steps"),
         ([[2, 2, 1]], "must be whole numbers, one for each sequence"),
         ([2.5, 2, 1], "must be whole numbers"),
+        ([2, np.nan, 1], "must be whole numbers"),
+        ([np.inf, 2, 1], "must be whole numbers"),
+        ([True, True, True], "must be whole numbers"),
+        (minigrad.tensor([True, True, False]), "must be whole numbers"),
+        (["3", "2", "1"], "must be whole numbers"),
     ],
 )
 def test_lengths_that_do_not_fit(lengths: Any, sentence: str) -> None:
@@ -188,6 +219,8 @@ def test_what_cannot_be_packed_or_padded() -> None:
         (lambda: pack_padded_sequence(minigrad.zeros(0, 3, 2), [1, 1, 1]), RuntimeError, "nothing to pack"),
         (lambda: pack_padded_sequence(minigrad.zeros(4, 0, 2), []), RuntimeError, "nothing to pack"),
         (lambda: pack_padded_sequence(x, minigrad.tensor([4, 3, 2]).to("standin")), RuntimeError, "on the CPU"),
+        (lambda: pack_padded_sequence([[1, 2]], [1]), TypeError, r"must be a Tensor \(T, B, ...\), got list"),
+        (lambda: pad_sequence([x, [1]]), TypeError, "takes a list of Tensors, and there is a list in it"),
         (lambda: pad_packed_sequence(x), TypeError, "takes a PackedSequence, got Tensor"),
         (lambda: pad_packed_sequence(packed, total_length=3), ValueError, "total_length=3, .* longest .* has 4 steps"),
         (lambda: pad_sequence([]), RuntimeError, "the list of sequences is empty"),
@@ -198,6 +231,28 @@ def test_what_cannot_be_packed_or_padded() -> None:
     ):
         with pytest.raises(error, match=sentence):
             what()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "int64"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 2.0**63, -(2.0**65), 300, -1])
+def test_integers_are_padded_with_what_they_can_hold(dtype: str, value: float) -> None:
+    """Anything else would become some number or other. Floating point data takes them all."""
+    parts = [minigrad.tensor(one, dtype=dtype) for one in ([1, 2], [3])]
+    packed = pack_sequence(parts)
+    limits = np.iinfo(dtype)
+    for name, call in (
+        ("pad_sequence", lambda: pad_sequence(parts, padding_value=value)),
+        ("pad_packed_sequence", lambda: pad_packed_sequence(packed, padding_value=value)[0]),
+    ):
+        if limits.min <= value <= limits.max:
+            assert call().tolist() == [[1, 3], [2, value]]
+        else:
+            with pytest.raises(
+                RuntimeError, match=re.escape(f"{name}: {dtype} cannot hold padding_value={value}: pad")
+            ):
+                call()
+    padded = pad_sequence([one.double() for one in parts], padding_value=value)
+    np.testing.assert_array_equal(array(padded), [[1, 3], [2, value]])
 
 
 # ---- recurrent layers -----------------------------------------------------------------------------------------------
@@ -424,6 +479,6 @@ def test_what_does_not_fit_a_layer(kind: str) -> None:
         module(packed, (wrong, wrong) if kind == "LSTM" else wrong)
     sizes = minigrad.tensor([2, 1])
     with pytest.raises(RuntimeError, match="add up to the 4 rows of the packed input, got"):
-        module(PackedSequence(packed.data, sizes))
+        module(packed._replace(batch_sizes=sizes))  # which does not look at them
     with pytest.raises(RuntimeError, match="never grow"):
-        module(PackedSequence(packed.data, minigrad.tensor([1, 3])))
+        module(packed._replace(batch_sizes=minigrad.tensor([1, 3])))

@@ -280,6 +280,9 @@ def test_bad_settings_are_refused() -> None:
         nn.LSTM(2, 3, proj_size=3)
     with pytest.raises(ValueError, match="nonlinearity must be 'tanh' or 'relu'"):
         nn.RNN(2, 2, nonlinearity="sigmoid")
+    for wrong in (True, False, "0.5", None):
+        with pytest.raises(ValueError, match=f"GRU: dropout must be a probability, .* got {wrong!r}$"):
+            nn.GRU(2, 2, num_layers=2, dropout=wrong)
     with pytest.raises(ValueError, match="hidden_size must be a positive whole number, got 0"):
         nn.LSTM(2, 0)
     with pytest.raises(ValueError, match="between 0 and 1"):

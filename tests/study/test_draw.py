@@ -14,9 +14,10 @@ import minigrad
 import minigrad.nn.functional as F
 from minigrad import nn, study
 from minigrad.autograd import Function
-from minigrad.study.graph import TIMES
+from minigrad.study.graph import TIMES, numbered
 from minigrad.utils.checkpoint import checkpoint
 
+CARRIED = "#b8762a"  # the colour of what leads from step to step
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -171,6 +172,62 @@ def test_several_results_share_their_graph():
     assert sum(box.title == "exp" for box in drawing.boxes) == 1
 
 
+# ---- wires and titles, each once ------------------------------------------------------------------------------------
+
+
+def drawn_wires(drawing):
+    """How many lines the picture has; an arrow's tip is filled, a line is not."""
+    return sum(path.get("fill") == "none" for path in ElementTree.fromstring(drawing.svg).iter(f"{SVG}path"))
+
+
+def test_every_wire_from_a_box_to_itself_is_drawn():
+    cell, state = nn.LSTMCell(3, 4), None
+    for x in minigrad.randn(9, 2, 3):
+        state = cell(x, state)
+    drawing = study.draw(state[0].sum(), module=cell, fold="all")
+    loops = [link.label for link in drawing.links if link.source == link.target]
+    assert loops == [f"h  2 {TIMES} 4", f"c  2 {TIMES} 4"]
+    assert drawn_wires(drawing) == len(drawing.links)
+    texts = ElementTree.fromstring(drawing.svg).iter(f"{SVG}text")
+    said = [one for one in texts if one.get("fill") == CARRIED and (one.text or "").replace("\xa0", " ") in loops]
+    upper, lower = (float(one.get("y")) for one in said)
+    assert lower - upper >= float(said[0].get("font-size"))
+
+
+def test_leaves_without_a_name_are_numbered():
+    x, y, z = (minigrad.ones(2, requires_grad=True) for _ in range(3))
+    drawing = study.draw((x * y).sum() - z, names={"leaf 1": z})
+    assert sorted(drawing.leaves) == ["leaf 1", "leaf 2", "leaf 3"]
+    assert "[1] mul 2 <- leaf 2, leaf 3" in listing(drawing)
+    assert "[3] sub 2 <- [2], leaf 1" in listing(drawing)
+    assert drawing.boxes[0].tip.startswith("leaf 2: 2, a leaf")
+
+
+def test_boxes_of_leaves_with_one_title_are_numbered():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn = nn.Module()
+            for number in range(6):
+                setattr(self.rnn, f"w{number}", nn.Parameter(minigrad.ones(2)))
+
+    model = Net()
+    parameters = list(model.parameters())
+    rnn, rest = minigrad.cat(parameters[:3]).sum(), minigrad.cat(parameters[3:]).sum()
+    drawing = study.draw(rnn.exp() * rest, module=model, fold="all")
+    assert [box.title for box in drawing.boxes if box.kind == "leaves"] == ["rnn", "rnn 2"]
+    heads = [line for line in listing(drawing) if line.startswith("[")]
+    assert sum(line.endswith("<- rnn") for line in heads) == sum(line.endswith("<- rnn 2") for line in heads) == 1
+
+
+@given(st.lists(st.sampled_from(["a", "a 2", "a 3", "a 2 2", "b"]), max_size=9))
+def test_numbered_titles_are_each_once(titles):
+    result = numbered(titles)
+    assert len(set(result)) == len(titles)
+    assert set(titles) <= set(result)
+    assert all(new == old or re.fullmatch(rf"{old} \d+", new) for new, old in zip(result, titles, strict=True))
+
+
 # ---- names that mean something elsewhere ----------------------------------------------------------------------------
 
 
@@ -234,6 +291,11 @@ def test_saved_by_the_end_of_the_name(tmp_path):
         (lambda loss: study.draw(), TypeError, "at least one tensor"),
         (lambda loss: study.draw(3), TypeError, "not a int"),
         (lambda loss: study.draw(loss, names={"x": 3}), TypeError, "names gives 'x' a int"),
+        (lambda loss: study.draw(loss, names=[1]), TypeError, "names maps names to tensors.* a list"),
+        (lambda loss: study.draw(loss, names={1: loss}), TypeError, "keys of names are text, and 1 is a int"),
+        (lambda loss: study.draw(loss, module=3), TypeError, "module is the model.* not a int"),
+        (lambda loss: study.draw(loss, depth=-1), ValueError, "depth is 0 .*or more, not -1"),
+        (lambda loss: study.draw(loss, depth=1.5), TypeError, "whole number, not a float"),
         (lambda loss: study.draw(loss, fold="time"), ValueError, "auto, all, modules, steps, none, not 'time'"),
         (lambda loss: study.draw(loss, fold="modules", module=nn.Linear(1, 1)), ValueError, "study.watch"),
     ],

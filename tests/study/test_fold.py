@@ -56,6 +56,46 @@ def test_a_cell_of_many_ops_and_a_loss_at_every_step():
     assert drawing.leaves == ("W", "U")
 
 
+@pytest.mark.parametrize("begin", [0, minigrad.zeros(())], ids=["number", "tensor"])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_sum_that_begins_from_a_number_has_no_first_step_of_its_own(begin, turned):
+    weight, h, loss = minigrad.randn(6, 6, requires_grad=True), minigrad.randn(6, requires_grad=True), begin
+    for _ in range(20):
+        h = minigrad.tanh(weight @ h)
+        part = (h * h).sum()
+        loss = part + loss if turned else loss + part
+    drawing = study.draw(loss, fold="all")
+    assert boxes(drawing) == [(op, 20) for op in ("matmul", "tanh", "mul", "sum", "add")]
+    assert sorted(carried(drawing)) == [("add", "add"), ("tanh", "matmul")]
+    into_sum = [link for link in drawing.links if drawing.boxes[link.target].title == "add"]
+    assert len(into_sum) == 2
+    graph = fold.fold_steps(read([loss], {}, []))
+    inputs = {(graph.boxes[wire.source].title, wire.place) for wire in graph.wires if wire.target == into_sum[0].target}
+    assert inputs == ({("sum", 0), ("add", 1)} if turned else {("add", 0), ("sum", 1)})
+
+
+def test_a_product_that_begins_from_one_and_a_sum_within_an_outer_loop():
+    x, total = minigrad.ones(2, requires_grad=True), 0
+    for _ in range(5):
+        product = 1
+        for _ in range(4):
+            x = x.sin()
+            product = product * x
+        total = total + product
+    drawing = study.draw(total, fold="steps")
+    assert boxes(drawing) == [("sin", 20), ("mul", 20), ("add", 5)]
+
+
+def test_only_a_sum_or_a_product_may_have_its_first_input_elsewhere():
+    x, difference = minigrad.ones(2, requires_grad=True), 0
+    for step in range(6):
+        x = x.sin()
+        difference = minigrad.sub(x, 0) if step == 0 else minigrad.sub(difference, x)
+    drawing = study.draw(difference, fold="steps")
+    assert ("sub", 6) not in boxes(drawing)
+    assert drawing.ops == 12
+
+
 def test_the_gates_of_an_lstm_stay_apart():
     weight = minigrad.randn(24, 10, requires_grad=True)
     h, c = minigrad.zeros(6), minigrad.zeros(6)
@@ -210,7 +250,8 @@ def test_folding_keeps_every_leaf_every_op_and_every_connection(program, how):
     assert kinds(folded) == kinds(plain)
     # What is not carried leads onwards: the picture has no circle but the loops'.
     assert all(link.carried or link.source < link.target for link in folded.links)
-    ElementTree.fromstring(folded.svg)
+    lines = ElementTree.fromstring(folded.svg).iter("{http://www.w3.org/2000/svg}path")
+    assert sum(line.get("fill") == "none" for line in lines) == len(folded.links)
 
 
 def test_what_is_done_alike_but_used_differently_stays_apart():

@@ -61,6 +61,23 @@ def test_wires_lead_from_box_to_box_and_through_none(picture):
                     assert abs(x - spot.x) > spot.width / 2
 
 
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.lists(st.floats(20, 200), max_size=4), min_size=1, max_size=20), st.data())
+def test_layers_stand_below_each_other_and_their_leaves_beside_them(layers, data):
+    sizes, arcs, free = [], [], []
+    chain = []
+    for leaves in layers:
+        layer = len(sizes) + len(leaves)
+        arcs += [Arc(leaf, layer, 0.0) for leaf in range(len(sizes), layer)]
+        arcs += [Arc(chain[-1], layer, 0.0)] if chain else []
+        sizes += [(width, 30.0) for width in [*leaves, data.draw(st.floats(20, 200))]]
+        free += [True] * len(leaves) + [False]
+        chain.append(layer)
+    layout = lay_out(sizes, arcs, free)
+    places = [layout.spots[layer].x for layer in chain]
+    assert max(places) - min(places) < 2.0
+
+
 @given(
     st.lists(st.tuples(st.floats(-100, 100), st.floats(0.5, 4), st.floats(1, 50)), min_size=1, max_size=8), st.data()
 )

@@ -6,6 +6,7 @@ import functools
 import operator
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from typing import Any
 
 from minigrad.core.tensor import Tensor
 from minigrad.nn.module import Module
@@ -32,13 +33,12 @@ def penalty(
     averages, and weights with large gradients then shrink less. Take the penalty for L1, for both together, and where
     the loss should say what the weights cost.
 
-    Raises ValueError for a negative factor, and where no name matches.
+    Raises TypeError for tensors without names, ValueError for a negative factor, and where no name matches.
     """
     if not (l1 >= 0 and l2 >= 0):
         raise ValueError(f"penalty: l1 and l2 must be at least 0, got {l1} and {l2}")
     patterns = [names] if isinstance(names, str) else list(names)
-    named = module_or_named_parameters
-    known = list(named.named_parameters() if isinstance(named, Module) else named)
+    known = _named(module_or_named_parameters)
     chosen = [one for name, one in known if any(fnmatchcase(name, pattern) for pattern in patterns)]
     if not chosen:
         raise ValueError(
@@ -46,6 +46,20 @@ def penalty(
             f"pattern is for the whole dotted name"
         )
     return functools.reduce(operator.add, [_size(one, l1, l2) for one in chosen])
+
+
+def _named(given: Any) -> list[tuple[str, Tensor]]:
+    """The pairs (name, tensor) of a module, or as they are given."""
+    if isinstance(given, Module):
+        return list(given.named_parameters())
+    listed = list(given) if isinstance(given, Iterable) and not isinstance(given, Tensor) else [given]
+    for one in listed:
+        if not (isinstance(one, tuple) and len(one) == 2 and isinstance(one[0], str) and isinstance(one[1], Tensor)):
+            raise TypeError(
+                f"penalty takes a module or pairs (name, tensor), got a {type(one).__name__}: "
+                f"give it the module, module.named_parameters(), or [('w', w)]"
+            )
+    return listed
 
 
 def _size(parameter: Tensor, l1: float, l2: float) -> Tensor:

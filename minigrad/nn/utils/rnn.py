@@ -53,12 +53,14 @@ class PackedSequence(_Fields):
         sorted_indices: Tensor | None = None,
         unsorted_indices: Tensor | None = None,
     ) -> PackedSequence:
-        """As PyTorch's: the sizes are needed, and one of the orders gives the other."""
+        """As PyTorch's: the sizes are needed, and one of the orders gives the other.
+
+        Raises TypeError for fields that are no Tensors, ValueError for what does not fit together.
+        """
         if batch_sizes is None:
             raise ValueError("a PackedSequence needs batch_sizes: make one with pack_padded_sequence()")
-        for name, field in (("batch_sizes", batch_sizes), ("sorted_indices", sorted_indices)):
-            if field is not None and field.device.type != "cpu":
-                raise ValueError(f"{name} of a PackedSequence stays on the CPU, and this is on {field.device}")
+        orders = {"sorted_indices": sorted_indices, "unsorted_indices": unsorted_indices}
+        _check_fields(data, batch_sizes, {name: order for name, order in orders.items() if order is not None})
         if unsorted_indices is None:
             unsorted_indices = invert_permutation(sorted_indices)
         return super().__new__(cls, data, batch_sizes, sorted_indices, unsorted_indices)
@@ -104,6 +106,38 @@ class PackedSequence(_Fields):
         return self.data.device.type == "cuda"
 
 
+def _check_fields(data: Tensor, batch_sizes: Tensor, orders: dict[str, Tensor]) -> None:
+    """TypeError or ValueError for fields that make no PackedSequence."""
+    on_host = {"batch_sizes": batch_sizes, **orders}
+    for name, field in {"data": data, **on_host}.items():
+        if not isinstance(field, Tensor):
+            raise TypeError(f"{name} of a PackedSequence must be a Tensor, got {type(field).__name__}")
+    for name, field in on_host.items():
+        if field.device.type != "cpu":
+            raise ValueError(f"{name} of a PackedSequence stays on the CPU, and this is on {field.device}")
+        if field.ndim != 1 or field.dtype.kind not in "iu":
+            raise ValueError(
+                f"{name} of a PackedSequence holds whole numbers in one dimension, got {field.dtype} of shape "
+                f"{tuple(field.shape)}"
+            )
+    sizes: Host = batch_sizes._array
+    if not sizes.size or sizes[-1] < 1 or (sizes[1:] > sizes[:-1]).any():
+        raise ValueError(
+            f"batch_sizes of a PackedSequence are at least 1 and never grow, there being one for each step, got "
+            f"{sizes.tolist()}"
+        )
+    if not data.ndim or sizes.sum() != data.shape[0]:
+        raise ValueError(
+            f"batch_sizes of a PackedSequence add up to the rows of its data, got {sizes.tolist()} for data of shape "
+            f"{tuple(data.shape)}"
+        )
+    for name, field in orders.items():
+        if not np.array_equal(np.sort(field._array), np.arange(sizes[0])):
+            raise ValueError(
+                f"{name} of a PackedSequence has each of its {sizes[0]} sequences once, got {field.tolist()}"
+            )
+
+
 def invert_permutation(permutation: Tensor | None) -> Tensor | None:
     """The permutation that undoes this one; None of None."""
     return None if permutation is None else wrap(np.argsort(permutation._array))
@@ -124,8 +158,14 @@ def pack_padded_sequence(
         enforce_sorted: the sequences come longest first, and it is an error if they do not. Otherwise they are
             sorted here, and the layers and `pad_packed_sequence` give them back in the order they came in.
 
-    Raises RuntimeError where a length does not fit, or the sequences are not sorted and should be.
+    Raises RuntimeError where a length does not fit, or the sequences are not sorted and should be; TypeError for an
+    input that is no Tensor.
     """
+    if not isinstance(input, Tensor):
+        raise TypeError(
+            f"pack_padded_sequence: the input must be a Tensor (T, B, ...), got {type(input).__name__}: pack_sequence "
+            f"takes a list of sequences"
+        )
     if input.ndim < 2:
         raise IndexError(f"pack_padded_sequence: the input must be (T, B, ...), got shape {tuple(input.shape)}")
     B, T = input.shape[:2] if batch_first else reversed(input.shape[:2])
@@ -153,10 +193,12 @@ def pad_packed_sequence(
         total_length: the number of steps T to pad to, if not that of the longest sequence.
 
     Returns the sequences in the order they were packed from, (T, B, ...), and their lengths, int64 (B), on the host.
-    Raises ValueError for a `total_length` shorter than the longest sequence.
+    Raises ValueError for a `total_length` shorter than the longest sequence, RuntimeError for a padding that the
+    dtype of the data cannot hold.
     """
     if not isinstance(sequence, PackedSequence):
         raise TypeError(f"pad_packed_sequence takes a PackedSequence, got {type(sequence).__name__}")
+    _check_padding("pad_packed_sequence", padding_value, sequence.data)
     sizes: Host = sequence.batch_sizes._array
     T, B = len(sizes), int(sizes[0])
     if total_length is not None and total_length < T:
@@ -185,8 +227,19 @@ def unpack_sequence(packed_sequences: PackedSequence) -> list[Tensor]:
 def _packed_places(sizes: Host, order: Host | None, batch_first: bool, like: Tensor) -> Places:
     """Where each packed row lies in the padded array, on the device of `like`."""
     step = np.repeat(np.arange(len(sizes)), sizes)
-    column = np.arange(len(step)) - np.repeat(np.cumsum(sizes) - sizes, sizes)  # counted anew at each step
-    return _places(step, column if order is None else order[column], batch_first, like)
+    return _places(step, _columns(sizes, order), batch_first, like)
+
+
+def _columns(sizes: Host, order: Host | None) -> Host:
+    """Which of the sequences as they were given each packed row is a step of: (N)."""
+    column = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)  # counted anew at each step
+    return column if order is None else order[column]
+
+
+def sequence_numbers(sequence: PackedSequence) -> Host:
+    """Which of the sequences as they were given each row of the data is a step of: (N), on the host."""
+    order = sequence.sorted_indices
+    return _columns(sequence.batch_sizes._array, None if order is None else order._array)
 
 
 def _places(step: Host, column: Host, batch_first: bool, like: Tensor) -> Places:
@@ -212,10 +265,11 @@ def _host_lengths(name: str, lengths: Tensor | Sequence[int]) -> Host:
     if isinstance(lengths, Tensor) and lengths.device.type != "cpu":
         raise RuntimeError(f"{name}: the lengths must be on the CPU, and are on {lengths.device}: pass lengths.cpu()")
     given = np.asarray(lengths._array if isinstance(lengths, Tensor) else lengths)
-    counts = given.astype(np.int64)
-    if given.ndim != 1 or (counts != given).any():
+    # A bool is no length: it would be that of a mask, taken for 1 or 0. Nor has nan or "3" a whole part.
+    whole = given.ndim == 1 and given.dtype.kind in "iuf" and bool((np.trunc(given) == given).all())
+    if not whole or not np.isfinite(given).all():
         raise RuntimeError(f"{name}: the lengths must be whole numbers, one for each sequence, got {lengths!r}")
-    return counts
+    return given.astype(np.int64)
 
 
 # ---- padded ---------------------------------------------------------------------------------------------------------
@@ -230,7 +284,8 @@ def pad_sequence(
     """Stack sequences (L, ...) of different lengths: (T, B, ...), or (B, T, ...) with `batch_first`.
 
     What is missing at the end (with `padding_side="left"`, at the beginning) is `padding_value`. The dtype is that of
-    the first. Raises RuntimeError for an empty list, or where the sizes of a step differ.
+    the first. Raises RuntimeError for an empty list, where the sizes of a step differ, and for a padding that the dtype
+    cannot hold; TypeError for a list of other than Tensors.
     """
     if padding_side not in ("left", "right"):
         raise RuntimeError(f"pad_sequence: padding_side must be 'left' or 'right', got {padding_side!r}")
@@ -241,11 +296,14 @@ def pad_sequence(
         raise RuntimeError("pad_sequence: the list of sequences is empty")
     first = parts[0]
     for one in parts:
+        if not isinstance(one, Tensor):
+            raise TypeError(f"pad_sequence takes a list of Tensors, and there is a {type(one).__name__} in it")
         if not one.ndim or one.shape[1:] != first.shape[1:]:
             raise RuntimeError(
                 f"pad_sequence: the sequences must be (L, ...) and differ in L alone, got shapes "
                 f"{tuple(first.shape)} and {tuple(one.shape)}"
             )
+    _check_padding("pad_sequence", padding_value, first)
     counts = np.array([len(one) for one in parts])
     T, B = int(counts.max()), len(parts)
     column = np.repeat(np.arange(B), counts)
@@ -258,6 +316,17 @@ def pad_sequence(
         sizes=(B, T) if batch_first else (T, B),
         value=padding_value,
     )
+
+
+def _check_padding(name: str, value: float, like: Tensor) -> None:
+    """RuntimeError for a padding that is outside the integers of the data's dtype, or no number at all."""
+    if like.dtype.kind in "iu":
+        lowest, highest = np.iinfo(like.dtype).min, np.iinfo(like.dtype).max
+        if not lowest <= value <= highest:
+            raise RuntimeError(
+                f"{name}: {like.dtype} cannot hold padding_value={value}: pad with a number from {lowest} to "
+                f"{highest}, or convert the sequences to a floating point dtype first"
+            )
 
 
 def unpad_sequence(
