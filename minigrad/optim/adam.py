@@ -7,16 +7,19 @@ from typing import Any
 from minigrad import kernels
 from minigrad.backend import Array, namespace
 from minigrad.core.rows import Rows
-from minigrad.optim.optimizer import Optimizer, Settings, State, array_of, zeros_of
+from minigrad.optim.optimizer import Optimizer, Settings, State, buffer_of, is_number, zeros_of
 
 
 class _Betas(Optimizer):
     """What they share: two averages, each with the share of the old that it keeps at a step."""
 
+    _always: tuple[str, ...] = ("step", "exp_avg", "exp_avg_sq")
+
     def _check_settings(self, group: Settings) -> None:
         self._at_least_zero(group, "lr", "eps", "weight_decay", "momentum_decay")
         betas = group["betas"]
-        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+        pair = isinstance(betas, (tuple, list)) and len(betas) == 2
+        if not pair or not all(is_number(beta) and 0 <= beta < 1 for beta in betas):
             raise ValueError(f"{self._name()}: betas must be two numbers, at least 0 and below 1, got {betas}")
 
 
@@ -52,12 +55,11 @@ class Adam(_Betas):
     def _update(self, p: Array, g: Array, state: State, group: Settings) -> None:
         if not state:
             state.update(step=0, exp_avg=zeros_of(p), exp_avg_sq=zeros_of(p))
-            if group["amsgrad"]:
-                state["max_exp_avg_sq"] = zeros_of(p)
         state["step"] += 1
         beta1, beta2 = group["betas"]
+        largest = buffer_of(state, "max_exp_avg_sq", p, group["amsgrad"])
         kernels.of(p).adam_update(
-            p, g, state["exp_avg"]._array, state["exp_avg_sq"]._array, array_of(state, "max_exp_avg_sq"),
+            p, g, state["exp_avg"]._array, state["exp_avg_sq"]._array, largest,
             lr=group["lr"], beta1=beta1, beta2=beta2, eps=group["eps"], weight_decay=group["weight_decay"],
             decoupled=self.decoupled, step=state["step"], maximize=group["maximize"],
         )  # fmt: skip
@@ -88,6 +90,8 @@ class Adamax(_Betas):
     m <- b1 m + (1 - b1) g;   u <- max(b2 u, |g| + eps)
     p <- p - lr / (1 - b1^t) * m / u
     """
+
+    _always = ("step", "exp_avg", "exp_inf")
 
     def __init__(
         self,
@@ -124,6 +128,7 @@ class NAdam(_Betas):
     """
 
     _numbers = {"step": int, "mu_product": float}
+    _always = ("step", "mu_product", "exp_avg", "exp_avg_sq")
 
     def __init__(
         self,
@@ -203,6 +208,8 @@ class SparseAdam(_Betas):
     Raises RuntimeError for a dense gradient.
     """
 
+    _takes_dense, _takes_rows = False, True
+
     def __init__(
         self,
         params: Any,
@@ -212,12 +219,6 @@ class SparseAdam(_Betas):
         maximize: bool = False,
     ) -> None:
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "maximize": maximize})
-
-    def _update(self, p: Array, g: Array, state: State, group: Settings) -> None:
-        raise RuntimeError(
-            f"SparseAdam takes sparse gradients alone, and a parameter of shape {p.shape} has a dense one: "
-            f"use Embedding(sparse=True), or Adam for it"
-        )
 
     def _update_rows(self, p: Array, rows: Rows, state: State, group: Settings) -> None:
         if not state:

@@ -7,7 +7,7 @@ from typing import Any
 from minigrad import kernels
 from minigrad.backend import Array, namespace
 from minigrad.core.rows import Rows
-from minigrad.optim.optimizer import Optimizer, Settings, State, array_of, zeros_of
+from minigrad.optim.optimizer import Optimizer, Settings, State, buffer_of, is_number, zeros_of
 
 
 class Adagrad(Optimizer):
@@ -17,6 +17,8 @@ class Adagrad(Optimizer):
 
     `sum` starts at `initial_accumulator_value`; t counts the steps from 1.
     """
+
+    _takes_rows = True
 
     def __init__(
         self,
@@ -47,6 +49,9 @@ class Adagrad(Optimizer):
             total._array[...] = group["initial_accumulator_value"]
             self.state[parameter].update(step=0, sum=total)
 
+    def _expected(self, values: State) -> tuple[str, ...]:
+        return "step", "sum"  # from the start
+
     def _rate(self, state: State, group: Settings) -> float:
         """Count the step, and give its rate."""
         state["step"] += 1
@@ -60,11 +65,6 @@ class Adagrad(Optimizer):
 
     def _update_rows(self, p: Array, rows: Rows, state: State, group: Settings) -> None:
         """Only the rows that have a gradient move, and only their sums grow."""
-        if group["weight_decay"]:
-            raise RuntimeError(
-                "Adagrad: weight_decay moves every row, and this gradient has only some: use Embedding(sparse=False), "
-                "or a parameter group with weight_decay=0"
-            )
         rate, rows, total = self._rate(state, group), rows.coalesce(), state["sum"]._array
         g = -rows._values if group["maximize"] else rows._values
         squares = total[rows._index] + g * g
@@ -81,6 +81,8 @@ class Adadelta(Optimizer):
     `eps` sets the length of the first steps: a larger one starts faster.
     """
 
+    _always = ("step", "square_avg", "acc_delta")
+
     def __init__(
         self,
         params: Any,
@@ -96,7 +98,7 @@ class Adadelta(Optimizer):
 
     def _check_settings(self, group: Settings) -> None:
         self._at_least_zero(group, "lr", "eps", "weight_decay")
-        if not 0 <= group["rho"] <= 1:
+        if not is_number(group["rho"]) or not 0 <= group["rho"] <= 1:
             raise ValueError(f"Adadelta: rho must be between 0 and 1, got {group['rho']}")
 
     def _update(self, p: Array, g: Array, state: State, group: Settings) -> None:
@@ -118,6 +120,8 @@ class RMSprop(Optimizer):
     With `centered` (Graves 2013) the square of the gradient's own moving average is taken off `avg` under the root;
     with `momentum` the steps are added up in a buffer first.
     """
+
+    _always = ("step", "square_avg")
 
     def __init__(
         self,
@@ -143,13 +147,11 @@ class RMSprop(Optimizer):
     def _update(self, p: Array, g: Array, state: State, group: Settings) -> None:
         if not state:
             state.update(step=0, square_avg=zeros_of(p))
-            if group["momentum"]:
-                state["momentum_buffer"] = zeros_of(p)
-            if group["centered"]:
-                state["grad_avg"] = zeros_of(p)
         state["step"] += 1
+        mean = buffer_of(state, "grad_avg", p, group["centered"])
+        buffer = buffer_of(state, "momentum_buffer", p, group["momentum"] != 0)
         kernels.of(p).rmsprop_update(
-            p, g, state["square_avg"]._array, array_of(state, "grad_avg"), array_of(state, "momentum_buffer"),
+            p, g, state["square_avg"]._array, mean, buffer,
             lr=group["lr"], alpha=group["alpha"], eps=group["eps"], weight_decay=group["weight_decay"],
             momentum=group["momentum"], maximize=group["maximize"],
         )  # fmt: skip

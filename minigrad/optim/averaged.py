@@ -21,6 +21,7 @@ class ASGD(Optimizer):
     """
 
     _numbers = {"step": int, "eta": float, "mu": float}
+    _always = ("step", "eta", "mu", "ax")
 
     def __init__(
         self,

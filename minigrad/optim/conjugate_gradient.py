@@ -30,6 +30,9 @@ class ConjugateGradient(LineOptimizer):
             closer to exact, and costs evaluations.
     """
 
+    _numbers = {**LineOptimizer._numbers, "since_restart": int}
+    _on_the_way = (*LineOptimizer._on_the_way, "since_restart")
+
     def __init__(
         self,
         params: Any,

@@ -34,6 +34,9 @@ class LBFGS(LineOptimizer):
         line_search_fn: "strong_wolfe", or None for steps of fixed length.
     """
 
+    _numbers = {**LineOptimizer._numbers, "ro": float, "H_diag": float}
+    _on_the_way = (*LineOptimizer._on_the_way, "old_dirs", "old_stps", "ro", "H_diag")
+
     def __init__(
         self,
         params: Any,
@@ -101,7 +104,10 @@ class LBFGS(LineOptimizer):
             return group["lr"]
         return group["lr"] * min(1.0, 1.0 / float(abs(here.gradient).sum()))
 
+    def _check_state(self, number: int, values: State, parameter: Tensor) -> None:
+        super()._check_state(number, {name: value for name, value in values.items() if name != "al"}, parameter)
+
     def _loaded(self, name: str, value: Any, parameter: Tensor) -> Any:
-        if name in ("ro", "H_diag"):  # numbers, which PyTorch keeps in tensors
-            return [float(one) for one in value] if isinstance(value, list) else float(value)
+        if name == "al":  # what PyTorch's two loops write down on their way
+            return []
         return super()._loaded(name, value, parameter)

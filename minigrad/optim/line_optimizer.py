@@ -23,13 +23,17 @@ class LineOptimizer(Optimizer):
     group, and one state, kept under the first parameter. Every evaluation waits for the device.
     """
 
-    _numbers = {"t": float, "prev_loss": float}
+    _numbers: dict[str, type] = {"func_evals": int, "n_iter": int, "t": float, "prev_loss": float}
+    _always = ("func_evals", "n_iter")
+    _on_the_way: tuple[str, ...] = ("d", "t", "prev_flat_grad", "prev_loss")  # and these from the first direction on
 
     def add_param_group(self, param_group: Settings) -> None:
-        """Take the one group; raises ValueError for a second."""
+        """Take the one group; raises ValueError for a second, and for one without any element."""
         if self.param_groups:
             raise ValueError(f"{self._name()} moves all parameters as one vector, so it takes one group of them")
         super().add_param_group(param_group)
+        if not self._size():
+            raise ValueError(f"{self._name()}: its parameters have no elements, so there is nothing to move")
 
     def _check_settings(self, group: Settings) -> None:
         self._at_least_zero(group, "lr", "tolerance_grad", "tolerance_change")
@@ -116,12 +120,25 @@ class LineOptimizer(Optimizer):
         """How far to go, or to try first, as a multiple of the direction."""
         raise NotImplementedError(f"{self._name()} must define _first_distance(here, state, group)")
 
+    # ---- a saved state ----------------------------------------------------------------------------------------------
+
+    def _expected(self, values: State) -> tuple[str, ...]:
+        return (*super()._expected(values), *(self._on_the_way if "d" in values else ()))
+
+    def _state_shape(self, parameter: Tensor) -> tuple[int, ...]:
+        return (self._size(),)
+
     # ---- the parameters as one vector -------------------------------------------------------------------------------
+
+    def _size(self) -> int:
+        return sum(one.numel() for one in self._params)
 
     def _evaluate(self, closure: Closure) -> tuple[Any, float, Array]:
         """The loss as the closure gives it, as a number, and its gradient (n)."""
         with enable_grad():
             loss = closure()
+        if loss is None:
+            raise TypeError(f"{self._name()}.step: the closure returned None, and must return the loss")
         return loss, float(loss), self._gradient()
 
     def _gradient(self) -> Array:

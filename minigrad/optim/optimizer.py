@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from numbers import Real
 from typing import Any
 
 from minigrad.backend import Array, namespace
@@ -35,6 +36,8 @@ class Optimizer:
     """
 
     _numbers: dict[str, type] = {"step": int}  # what of a parameter's state is a number; PyTorch keeps it in a tensor
+    _always: tuple[str, ...] = ()  # what the state of a parameter that has moved holds, whatever the settings
+    _takes_dense, _takes_rows = True, False  # which gradients: those of all elements, and sparse ones
 
     def __init__(self, params: Any, defaults: Settings) -> None:
         self.defaults = defaults
@@ -103,45 +106,69 @@ class Optimizer:
             )
 
     def _check_settings(self, group: Settings) -> None:
-        """Raise ValueError for a setting out of range; subclasses know theirs."""
+        """Raise TypeError or ValueError for a setting that is no number or out of range; subclasses know theirs."""
         self._at_least_zero(group, "lr", "weight_decay")
 
     def _at_least_zero(self, group: Settings, *names: str) -> None:
         for name in names:
-            if not group.get(name, 0) >= 0:
-                raise ValueError(f"{self._name()}: {name} must be at least 0, got {group[name]}")
+            value = group.get(name, 0)
+            if not is_number(value):
+                hint = f": give it {name}.item()" if isinstance(value, Tensor) else ""
+                raise TypeError(f"{self._name()}: {name} must be a number, got a {type(value).__name__}{hint}")
+            if not value >= 0:
+                raise ValueError(f"{self._name()}: {name} must be at least 0, got {value}")
 
     # ---- a step -----------------------------------------------------------------------------------------------------
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Move every parameter that has a gradient. `closure`, if given, computes the loss anew, and it is returned."""
+        """Move every parameter that has a gradient. `closure`, if given, computes the loss anew, and it is returned.
+
+        Raises RuntimeError for a gradient that this optimizer cannot take, sparse or dense, before anything moves.
+        """
         loss = None
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        moves = [(one, group) for group in self.param_groups for one in group["params"] if one.grad is not None]
+        for parameter, group in moves:
+            self._check_gradient(parameter.grad, group)
         self.steps_taken += 1
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                gradient = parameter.grad
-                if gradient is None:
-                    continue
-                if isinstance(gradient, Rows):
-                    self._update_rows(parameter._array, gradient, self.state[parameter], group)
-                else:
-                    self._update(parameter._array, gradient._array, self.state[parameter], group)
-                count_write(parameter)
+        for parameter, group in moves:
+            gradient: Any = parameter.grad
+            if isinstance(gradient, Rows):
+                self._update_rows(parameter._array, gradient, self.state[parameter], group)
+            else:
+                self._update(parameter._array, gradient._array, self.state[parameter], group)
+            count_write(parameter)
         return loss
+
+    def _check_gradient(self, gradient: Any, group: Settings) -> None:
+        """Raise RuntimeError for a kind of gradient that cannot be taken; asked for all before the first one moves."""
+        name, shape = self._name(), tuple(gradient.shape)
+        if not isinstance(gradient, Rows):
+            if not self._takes_dense:
+                raise RuntimeError(
+                    f"{name} takes sparse gradients alone, and a parameter of shape {shape} has a dense one: "
+                    f"use Embedding(sparse=True), or Adam for it"
+                )
+        elif not self._takes_rows:
+            raise RuntimeError(
+                f"{name} does not support sparse gradients, and a table of shape {shape} has one: "
+                f"use Embedding(sparse=False), or SGD, Adagrad or SparseAdam for it"
+            )
+        elif group.get("weight_decay"):
+            raise RuntimeError(
+                f"{name}: weight_decay moves every row, and this gradient has only some: use Embedding(sparse=False), "
+                f"or a parameter group with weight_decay=0"
+            )
 
     def _update(self, p: Array, g: Array, state: State, group: Settings) -> None:
         """Move one parameter, in place."""
         raise NotImplementedError(f"{self._name()} must define _update(p, g, state, group)")
 
     def _update_rows(self, p: Array, rows: Rows, state: State, group: Settings) -> None:
-        """Move one parameter whose gradient is sparse, in place."""
-        raise RuntimeError(
-            f"{self._name()} does not support sparse gradients, and a table of shape {rows.shape} has one: "
-            f"use Embedding(sparse=False), or SGD, Adagrad or SparseAdam for it"
-        )
+        """Move one parameter whose gradient is sparse, in place; for those with `_takes_rows`."""
+        raise NotImplementedError(f"{self._name()} must define _update_rows(p, rows, state, group)")
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients, or set them to zero in place."""
@@ -169,8 +196,15 @@ class Optimizer:
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Continue from a state dict: its tensors are copied to the device and dtype of their parameters.
 
-        Raises ValueError if its groups have other sizes than this optimizer's. Nothing is changed then.
+        Raises TypeError for what is no state dict of minigrad's tensors, ValueError if its groups have other sizes than
+        this optimizer's, its tensors other shapes, or if something is missing. Nothing is changed then.
         """
+        whole = isinstance(state_dict, Mapping) and {"state", "param_groups"} <= state_dict.keys()
+        if not whole or not all("params" in group for group in state_dict["param_groups"]):
+            raise TypeError(
+                f"{self._name()}: a state dict has 'state' and 'param_groups', each group with 'params', "
+                f"got {state_dict!r:.60}: give it what optimizer.state_dict() gave"
+            )
         saved = state_dict["param_groups"]
         sizes, own = [len(group["params"]) for group in saved], [len(group["params"]) for group in self.param_groups]
         if sizes != own:
@@ -178,19 +212,59 @@ class Optimizer:
                 f"{self._name()}: the state dict has groups of {sizes} parameters, this optimizer of {own}: "
                 f"build it with the same groups before loading"
             )
-        by_number = dict(zip((one for group in saved for one in group["params"]), self._parameters(), strict=True))
+        groups = [{**old, **new, "params": old["params"]} for new, old in zip(saved, self.param_groups, strict=True)]
+        for group in groups:
+            self._check_settings(group)
+        numbers = [one for group in saved for one in group["params"]]
+        states = {int(number): values for number, values in state_dict["state"].items()}
+        if not states.keys() <= set(numbers):
+            raise ValueError(
+                f"{self._name()}: the state dict has a state for parameter {max(states.keys() - set(numbers))}, "
+                f"which is in none of its groups"
+            )
         state: defaultdict[Tensor, State] = defaultdict(dict)
-        for number, values in state_dict["state"].items():
-            one = by_number[int(number)]
-            state[one] = {name: self._loaded(name, value, one) for name, value in values.items()}
-        self.state = state
-        self.param_groups = [
-            {**old, **new, "params": old["params"]} for new, old in zip(saved, self.param_groups, strict=True)
-        ]
+        for number, one in zip(numbers, self._parameters(), strict=True):
+            values = states.get(number, {})
+            self._check_state(number, values, one)
+            if values:
+                state[one] = {name: self._loaded(name, value, one) for name, value in values.items()}
+        self.state, self.param_groups = state, groups
+
+    def _expected(self, values: State) -> tuple[str, ...]:
+        """What a saved state must hold, from what it holds; nothing for a parameter that never moved."""
+        return self._always if values else ()
+
+    def _state_shape(self, parameter: Tensor) -> tuple[int, ...]:
+        """The shape of the tensors in a parameter's state."""
+        return tuple(parameter.shape)
+
+    def _check_state(self, number: int, values: State, parameter: Tensor) -> None:
+        """Raise for a saved state that the next step could not go on from."""
+        where = f"in the state dict, the state of parameter {number}"
+        missing = [name for name in self._expected(values) if values.get(name) is None]
+        if missing:
+            raise ValueError(
+                f"{self._name()}: {where} lacks {', '.join(map(repr, missing))}: "
+                f"it is incomplete, or another optimizer's"
+            )
+        shape = self._state_shape(parameter)
+        for name in values.keys() - self._numbers.keys():
+            for value in values[name] if isinstance(values[name], list) else [values[name]]:
+                if isinstance(value, Tensor) and tuple(value.shape) != shape:
+                    raise ValueError(
+                        f"{self._name()}: {where} has a {name!r} of shape {tuple(value.shape)}, where this optimizer "
+                        f"needs {shape}: load it into one with the same parameters in the same order"
+                    )
+                if not isinstance(value, (Tensor, Real, str)) and value is not None:
+                    raise TypeError(
+                        f"{self._name()}: {where} has a {name!r} that is a {type(value).__module__} "
+                        f"{type(value).__name__}: make it a minigrad.Tensor first"
+                    )
 
     def _loaded(self, name: str, value: Any, parameter: Tensor) -> Any:
         if name in self._numbers:
-            return self._numbers[name](value)
+            kind = self._numbers[name]
+            return [kind(one) for one in value] if isinstance(value, list) else kind(value)
         if isinstance(value, list):
             return [self._loaded(name, one, parameter) for one in value]
         if not isinstance(value, Tensor):
@@ -205,11 +279,20 @@ class Optimizer:
         return "\n".join([*lines, ")"])
 
 
+def is_number(value: Any) -> bool:
+    """Whether a setting is a plain number, of Python's or NumPy's."""
+    return isinstance(value, Real)
+
+
 def zeros_of(p: Array) -> Tensor:
     """A state tensor of a parameter's size."""
     return wrap(namespace(p).zeros(p.shape, dtype=p.dtype))
 
 
-def array_of(state: State, name: str) -> Array | None:
-    """A state tensor that only some settings have."""
-    return state[name]._array if name in state else None
+def buffer_of(state: State, name: str, p: Array, wanted: bool) -> Array | None:
+    """A state tensor that only some settings need: begun with zeros when its group first wants it, else None."""
+    if not wanted:
+        return None
+    if state.get(name) is None:
+        state[name] = zeros_of(p)
+    return state[name]._array

@@ -18,6 +18,8 @@ class Rprop(Optimizer):
     For gradients of the whole data: the noise of small batches turns signs. `lr` is every element's first step.
     """
 
+    _always = ("step", "prev", "step_size")
+
     def __init__(
         self,
         params: Any,

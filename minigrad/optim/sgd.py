@@ -19,6 +19,8 @@ class SGD(Optimizer):
     The first step's buffer is the gradient itself. With `maximize` the gradient is turned round.
     """
 
+    _takes_rows = True
+
     def __init__(
         self,
         params: Any,
@@ -54,11 +56,6 @@ class SGD(Optimizer):
         )  # fmt: skip
 
     def _update_rows(self, p: Array, rows: Rows, state: State, group: Settings) -> None:
-        if group["weight_decay"]:
-            raise RuntimeError(
-                "SGD: weight_decay moves every row, and this gradient has only some: use Embedding(sparse=False), "
-                "or a parameter group with weight_decay=0"
-            )
         if group["momentum"]:  # moves every row that ever had a gradient, so there is nothing to win
             self._update(p, rows.to_dense()._array, state, group)
             return

@@ -102,6 +102,31 @@ def test_settings_out_of_range(name: str, settings: Settings, sentence: str) -> 
         getattr(optim, name)([{"params": [leaf], **settings}])
 
 
+@pytest.mark.parametrize(
+    ("name", "settings", "error", "sentence"),
+    [
+        ("Adam", {"lr": minigrad.tensor(0.1)}, TypeError, r"Adam: lr must be a number, got a Tensor: give it lr\.item"),
+        ("SGD", {"lr": "a"}, TypeError, "SGD: lr must be a number, got a str$"),
+        ("RMSprop", {"momentum": None}, TypeError, "RMSprop: momentum must be a number, got a NoneType$"),
+        ("LBFGS", {"lr": "a"}, TypeError, "LBFGS: lr must be a number, got a str$"),
+        ("Adam", {"betas": 0.9}, ValueError, "Adam: betas must be two numbers, at least 0 and below 1, got 0.9"),
+        ("Adam", {"betas": ("a", 0.9)}, ValueError, "Adam: betas must be two numbers"),
+        ("Adadelta", {"rho": "a"}, ValueError, "Adadelta: rho must be between 0 and 1, got a"),
+    ],
+)
+def test_settings_that_are_no_numbers(name: str, settings: Settings, error: Any, sentence: str) -> None:
+    with pytest.raises(error, match=sentence):
+        getattr(optim, name)([minigrad.ones(1, requires_grad=True)], **settings)
+
+
+def test_numpys_numbers_are_numbers() -> None:
+    leaf = minigrad.ones(1, requires_grad=True)
+    optimizer = optim.Adam([leaf], lr=np.float32(0.5))  # type: ignore[arg-type]
+    (leaf * 3).sum().backward()
+    optimizer.step()
+    close(leaf, np.array([0.5], np.float32), 1e-5)
+
+
 def test_names_stay_with_their_group_and_change_nothing() -> None:
     net = nn.Linear(2, 1)
     optimizer = optim.SGD(net.named_parameters(), lr=0.1)

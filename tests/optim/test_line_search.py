@@ -238,6 +238,25 @@ def test_mistakes(name: str) -> None:
         getattr(optim, name)([{"params": [one]}, {"params": [other]}])
     with pytest.raises(TypeError, match=f"{name}.step needs a closure"):
         getattr(optim, name)([one]).step()
+    with pytest.raises(TypeError, match=f"{name}.step: the closure returned None, and must return the loss"):
+        getattr(optim, name)([one]).step(lambda: None)
+    for empty in ([{"params": []}], [minigrad.ones(0, 2, requires_grad=True)]):
+        with pytest.raises(ValueError, match=f"{name}: its parameters have no elements, so there is nothing to move"):
+            getattr(optim, name)(empty)
+
+
+@both
+def test_a_state_that_cannot_go_on_is_refused_at_once(name: str) -> None:
+    three, two = (minigrad.zeros(n, requires_grad=True) for n in (3, 2))
+    optimizer, target = (getattr(optim, name)([one], max_iter=2) for one in (three, two))
+    optimizer.step(closure_for(optimizer, lambda: rosenbrock(three)))
+    with pytest.raises(ValueError, match=rf"{name}: .* of shape \(3,\), where this optimizer needs \(2,\)"):
+        target.load_state_dict(optimizer.state_dict())
+    for key in optimizer.state[three].keys() - {"d"}:
+        state = optimizer.state_dict()
+        del state["state"][0][key]
+        with pytest.raises(ValueError, match=f"{name}: .*the state of parameter 0 lacks '{key}'"):
+            optimizer.load_state_dict(state)
 
 
 def test_nothing_moves_where_the_gradient_is_zero() -> None:

@@ -112,16 +112,17 @@ def test_the_newer_schedules_are_their_closed_forms(
 
 
 @st.composite
-def schedules(draw: Any) -> tuple[str, dict[str, Any]]:
+def schedules(draw: Any, shortest: int = 0) -> tuple[str, dict[str, Any]]:
     """A schedule's name and settings."""
     total, gamma = draw(st.integers(1, 6)), draw(gammas)
+    constant = {"factor": draw(factors), "total_iters": draw(st.integers(shortest, 6))}
     return draw(
         st.sampled_from(
             [
                 ("StepLR", {"step_size": total, "gamma": gamma}),
                 ("MultiStepLR", {"milestones": draw(st.lists(st.integers(0, 9), max_size=3)), "gamma": gamma}),
                 ("ExponentialLR", {"gamma": gamma}),
-                ("ConstantLR", {"factor": draw(factors), "total_iters": total}),
+                ("ConstantLR", constant),
                 ("LinearLR", {"start_factor": draw(factors), "end_factor": 0.5, "total_iters": total}),
                 ("CosineAnnealingLR", {"T_max": total, "eta_min": draw(st.sampled_from([0.0, 1e-3]))}),
             ]
@@ -150,9 +151,17 @@ def test_schedules_on_one_optimizer_are_pytorchs(drawn: list[tuple[str, dict[str
     np.testing.assert_allclose(found[0], found[1], rtol=1e-10, atol=1e-15)
 
 
+@pytest.mark.oracle
+def test_a_constant_of_no_epochs_is_pytorchs() -> None:
+    found = []
+    for library, optimizers in ((minigrad, optim), (torch(), torch().optim)):
+        found.append(run(optimizers.lr_scheduler.ConstantLR(optimizer_of(library, optimizers), 0.5, 0), 3))
+    assert found[0] == found[1]
+
+
 @st.composite
 def sequences(draw: Any) -> tuple[list[tuple[str, dict[str, Any]]], list[int]]:
-    drawn = draw(st.lists(schedules(), min_size=1, max_size=3))
+    drawn = draw(st.lists(schedules(shortest=1), min_size=1, max_size=3))  # at 0, PyTorch's part is not its ConstantLR
     starts = draw(st.lists(st.integers(1, 8), min_size=len(drawn) - 1, max_size=len(drawn) - 1, unique=True))
     return drawn, sorted(starts)
 
@@ -249,12 +258,18 @@ def test_a_resumed_sequence_goes_on(sequence: tuple[list[Any], list[int]], befor
     assert rates(one) == rates(other)
 
 
+EACH: dict[str, dict[str, Any]] = {
+    "StepLR": {"step_size": 2}, "MultiStepLR": {"milestones": [2, 4, 4]}, "ExponentialLR": {"gamma": 0.5},
+    "LambdaLR": {"lr_lambda": lambda e: 1 / (1 + e)}, "ConstantLR": {"total_iters": 3}, "LinearLR": {},
+    "CosineAnnealingLR": {"T_max": 4}, "OneCycleLR": {"max_lr": 1.0, "total_steps": 30},
+}  # fmt: skip
+
+
 @pytest.mark.oracle
-@pytest.mark.parametrize("name", ["LinearLR", "CosineAnnealingLR"])
+@pytest.mark.parametrize("name", EACH)
 @given(epoch=st.integers(1, 6), more=st.integers(0, 4))
 def test_one_begun_at_a_later_epoch_takes_the_rates_as_they_are(name: str, epoch: int, more: int) -> None:
-    settings = {"T_max": 4} if name == "CosineAnnealingLR" else {}
-    found = []
+    settings, found = EACH[name], []
     for library, optimizers in ((minigrad, optim), (torch(), torch().optim)):
         optimizer = optimizer_of(library, optimizers)
         getattr(optimizers.lr_scheduler, name)(optimizer, **settings)
@@ -264,6 +279,36 @@ def test_one_begun_at_a_later_epoch_takes_the_rates_as_they_are(name: str, epoch
         found.append([rates(optimizer), later.last_epoch])
     np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-10)
     assert found[0][1] == found[1][1]
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("through_json", [True, False])
+@pytest.mark.parametrize("name", [*EACH, "SequentialLR", "ReduceLROnPlateau"])
+def test_a_schedule_goes_on_from_pytorchs_state(name: str, through_json: bool) -> None:
+    """Three epochs there, then both state dicts over, then five more on either side."""
+
+    def make(library: Any, optimizers: Any) -> Any:
+        optimizer, module = optimizer_of(library, optimizers), optimizers.lr_scheduler
+        if name == "SequentialLR":
+            parts = [module.LambdaLR(optimizer, lambda e: 0.5**e), module.MultiStepLR(optimizer, [1, 3, 3])]
+            return module.SequentialLR(optimizer, parts, [2])
+        return getattr(module, name)(optimizer, **EACH.get(name, {"patience": 1}))
+
+    def advance(scheduler: Any, epochs: int) -> None:
+        for _ in range(epochs):
+            scheduler.optimizer.step()
+            scheduler.step(*([1.0] if name == "ReduceLROnPlateau" else []))
+
+    theirs, ours = make(torch(), torch().optim), make(minigrad, optim)
+    advance(theirs, 3)
+    saved = [theirs.optimizer.state_dict(), theirs.state_dict()]
+    if through_json and name != "OneCycleLR":  # PyTorch's holds a function
+        saved = json.loads(json.dumps(saved))
+    ours.optimizer.load_state_dict(saved[0])
+    ours.load_state_dict(saved[1])
+    advance(theirs, 5)
+    advance(ours, 5)
+    np.testing.assert_allclose(rates(ours.optimizer), rates(theirs.optimizer), rtol=1e-10)
 
 
 @st.composite
@@ -355,6 +400,8 @@ def test_mistakes_are_explained() -> None:
         lr_scheduler.LambdaLR(optimizer, [lambda e: 1.0])
     with pytest.raises(ValueError, match="ConstantLR: factor must be above 0 and at most 1, got 0"):
         lr_scheduler.ConstantLR(optimizer, 0)
+    with pytest.raises(ValueError, match="ConstantLR: total_iters must be a whole number of at least 0, got -1"):
+        lr_scheduler.ConstantLR(optimizer, total_iters=-1)
     with pytest.raises(ValueError, match="start_factor must be above 0"):
         lr_scheduler.LinearLR(optimizer, 0)
     with pytest.raises(ValueError, match="end_factor must be between 0 and 1"):

@@ -83,6 +83,23 @@ def test_who_cannot_take_sparse_gradients_says_so(name: str, settings: Settings,
     np.testing.assert_array_equal(array(table.weight), before)
 
 
+@pytest.mark.parametrize(("name", "settings"), [("SGD", {"weight_decay": 0.1}), ("Adam", {}), ("SparseAdam", {})])
+def test_a_refused_gradient_moves_nothing_and_is_no_step(name: str, settings: Settings) -> None:
+    """Of the two tables the second's gradient is of a kind that cannot be taken, the first's can."""
+    takes = name == "SparseAdam"
+    tables = [nn.Embedding(3, 2, sparse=takes), nn.Embedding(3, 2, sparse=not takes)]
+    optimizer = getattr(optim, name)([table.weight for table in tables], lr=0.1, **settings)
+    for table in tables:
+        table(minigrad.tensor([1])).sum().backward()
+    before = [array(table.weight) for table in tables]
+    with pytest.raises(RuntimeError, match=r"sparse|weight_decay"):
+        optimizer.step()
+    for table, held in zip(tables, before, strict=True):
+        np.testing.assert_array_equal(array(table.weight), held)
+    assert not optimizer.state_dict()["state"]
+    assert optimizer.steps_taken == 0
+
+
 @pytest.mark.oracle
 @pytest.mark.filterwarnings("ignore:Sparse invariant checks:UserWarning")
 @given(

@@ -74,7 +74,7 @@ class LRScheduler:
         return {name: value for name, value in self.__dict__.items() if name != "optimizer"}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from a state dict."""
+        """Continue from a state dict, of this library or of PyTorch."""
         self.__dict__.update(state_dict)
 
 
@@ -87,8 +87,8 @@ def one_for_each_group(what: str, value: Any, optimizer: Optimizer) -> list[Any]
     return values
 
 
-def at_least_one(what: str, value: int) -> int:
+def at_least(least: int, what: str, value: int) -> int:
     """The value, or ValueError if it is no whole number of epochs."""
-    if not isinstance(value, int) or value < 1:
-        raise ValueError(f"{what} must be a whole number of at least 1, got {value!r}")
+    if not isinstance(value, int) or value < least:
+        raise ValueError(f"{what} must be a whole number of at least {least}, got {value!r}")
     return value

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from minigrad.optim.lr_scheduler.base import LRScheduler, at_least_one, one_for_each_group
+from minigrad.optim.lr_scheduler.base import LRScheduler, at_least, one_for_each_group
 from minigrad.optim.optimizer import Optimizer
 
 
@@ -14,7 +14,7 @@ class StepLR(LRScheduler):
     """Multiply the rates by `gamma` every `step_size` epochs."""
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
-        self.step_size, self.gamma = at_least_one("StepLR: step_size", step_size), gamma
+        self.step_size, self.gamma = at_least(1, "StepLR: step_size", step_size), gamma
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -37,6 +37,13 @@ class MultiStepLR(LRScheduler):
         times = self.milestones.count(self.last_epoch)
         return [rate * self.gamma**times for rate in self._rates()]
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue from a state dict; in PyTorch's, the milestones are counted: {epoch: times}."""
+        super().load_state_dict(state_dict)
+        if isinstance(self.milestones, Mapping):
+            counts = self.milestones.items()
+            self.milestones = sorted(int(epoch) for epoch, times in counts for _ in range(times))
+
 
 class ExponentialLR(LRScheduler):
     """Multiply the rates by `gamma` every epoch."""
@@ -47,7 +54,8 @@ class ExponentialLR(LRScheduler):
 
     def get_lr(self) -> list[float]:
         """The rates for this epoch."""
-        return [rate * self.gamma if self.last_epoch > 0 else rate for rate in self._rates()]
+        change = 1.0 if self._resuming or self.last_epoch == 0 else self.gamma
+        return [rate * change for rate in self._rates()]
 
 
 class LambdaLR(LRScheduler):
@@ -73,21 +81,29 @@ class LambdaLR(LRScheduler):
         """Everything but the optimizer and the functions."""
         return {name: value for name, value in super().state_dict().items() if name != "lr_lambdas"}
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue from a state dict, with the functions given here: PyTorch's has a None in the place of each."""
+        super().load_state_dict({name: value for name, value in state_dict.items() if name != "lr_lambdas"})
+
 
 class ConstantLR(LRScheduler):
-    """The rates times `factor` for the first `total_iters` epochs, then the rates themselves."""
+    """The rates times `factor` for the first `total_iters` epochs, then the rates themselves.
+
+    With `total_iters=0` the factor stays, as in PyTorch, since it is taken off at a later epoch or not at all; only as
+    a later part of a `SequentialLR` PyTorch leaves it out then, and this one does not.
+    """
 
     def __init__(
         self, optimizer: Optimizer, factor: float = 1.0 / 3, total_iters: int = 5, last_epoch: int = -1
     ) -> None:
         if not 0 < factor <= 1:
             raise ValueError(f"ConstantLR: factor must be above 0 and at most 1, got {factor}")
-        self.factor, self.total_iters = factor, at_least_one("ConstantLR: total_iters", total_iters)
+        self.factor, self.total_iters = factor, at_least(0, "ConstantLR: total_iters", total_iters)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
         """The rates for this epoch."""
-        change = {0: self.factor, self.total_iters: 1 / self.factor}.get(self.last_epoch, 1.0)
+        change = {self.total_iters: 1 / self.factor, 0: self.factor}.get(self.last_epoch, 1.0)
         return [rate * change for rate in self._rates()]
 
 
@@ -110,7 +126,7 @@ class LinearLR(LRScheduler):
         if not 0 <= end_factor <= 1:
             raise ValueError(f"LinearLR: end_factor must be between 0 and 1, got {end_factor}")
         self.start_factor, self.end_factor = start_factor, end_factor
-        self.total_iters = at_least_one("LinearLR: total_iters", total_iters)
+        self.total_iters = at_least(1, "LinearLR: total_iters", total_iters)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -135,7 +151,7 @@ class CosineAnnealingLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:
-        self.T_max, self.eta_min = at_least_one("CosineAnnealingLR: T_max", T_max), eta_min
+        self.T_max, self.eta_min = at_least(1, "CosineAnnealingLR: T_max", T_max), eta_min
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from minigrad.optim.lr_scheduler.base import LRScheduler, at_least_one, one_for_each_group
+from minigrad.optim.lr_scheduler.base import LRScheduler, at_least, one_for_each_group
 from minigrad.optim.optimizer import Optimizer, Settings
 
 # A phase: its last step, and between which of a group's entries rate and momentum go.
@@ -117,10 +117,10 @@ class OneCycleLR(LRScheduler):
 
 def _total(total_steps: int | None, epochs: int | None, steps_per_epoch: int | None) -> int:
     if total_steps is not None:
-        return at_least_one("OneCycleLR: total_steps", total_steps)
+        return at_least(1, "OneCycleLR: total_steps", total_steps)
     if epochs is None or steps_per_epoch is None:
         raise ValueError("OneCycleLR needs total_steps, or epochs and steps_per_epoch")
-    return at_least_one("OneCycleLR: epochs", epochs) * at_least_one("OneCycleLR: steps_per_epoch", steps_per_epoch)
+    return at_least(1, "OneCycleLR: epochs", epochs) * at_least(1, "OneCycleLR: steps_per_epoch", steps_per_epoch)
 
 
 def _set_momentum(group: Settings, value: float) -> None:
