@@ -7,6 +7,7 @@ one and never half of one. Nothing in a file is ever executed.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -47,7 +48,7 @@ def save(obj: Any, f: str | os.PathLike[str]) -> None:
         try:
             library.numpy.save_file(arrays, path, metadata)
         except library.SafetensorError as error:  # what the library makes of a full disk
-            raise OSError(f"{os.fspath(f)} cannot be written: {error}") from error
+            raise OSError(errno.EIO, str(error), os.fspath(f)) from error
 
     write_atomically(f, write)
 

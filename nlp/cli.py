@@ -5,6 +5,7 @@ What is wrong with an option, a file or a run folder is said in one sentence on 
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import Any
 
@@ -31,6 +32,9 @@ class OneSentence(TyperGroup):
             if message:  # there is none where help was shown for want of a command
                 typer.echo(f"nlp: {message}", err=True)
             sys.exit(2)
+        except MemoryError as error:
+            typer.echo(f"nlp: there is not enough memory ({error}): choose a smaller model, batch or --bptt", err=True)
+            sys.exit(2)
         except KeyboardInterrupt:
             typer.echo("nlp: stopped", err=True)
             sys.exit(INTERRUPTED)
@@ -52,4 +56,7 @@ use.register(app)
 
 def main() -> None:
     """The command `nlp`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a console that lacks a character is no reason to stop
     app(prog_name="nlp")

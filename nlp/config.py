@@ -56,13 +56,13 @@ class Range:
 
     def __contains__(self, value: float) -> bool:
         above = value > self.low if self.open_low else value >= self.low
-        return above and (value < self.high if self.open_high else value <= self.high) and math.isfinite(value)
+        return above and (value < self.high if self.open_high else value <= self.high) and value < math.inf
 
     def __str__(self) -> str:
-        low = f"{'above' if self.open_low else 'at least'} {self.low:g}"
+        low = f"{'above' if self.open_low else 'at least'} {self.low}"
         if math.isinf(self.high):
-            return low
-        return f"{low} and {'below' if self.open_high else 'at most'} {self.high:g}"
+            return f"{low} and finite"
+        return f"{low} and {'below' if self.open_high else 'at most'} {self.high}"
 
 
 _COUNT = Range(1)
@@ -96,7 +96,9 @@ class Config:
     dropout_words: float = _option(MODEL, "Share of the tokens left out wherever they occur.", _SHARE, default=0.0)
     weight_drop: float = _option(MODEL, "Share of the recurrent weights left out.", _SHARE, default=0.0)
     locked: bool = _option(MODEL, "Leave out the same units at all time steps of a window.", default=False)
-    initial_range: float | None = _option(MODEL, "Start all weights in U(-R, R).", _POSITIVE, default=None)
+    initial_range: float | None = _option(
+        MODEL, "Start all weights but the output bias in U(-R, R).", Range(0, 10, open_low=True), default=None
+    )
     unigram_bias: bool = _option(MODEL, "Start the output bias at the tokens' log frequencies.", default=True)
 
     optimizer: OptimizerName = _option(
@@ -153,8 +155,14 @@ class Config:
             )
         if self.momentum and self.optimizer not in ("sgd", "rmsprop"):
             raise NlpError(f"--momentum goes with --optimizer sgd or rmsprop, not with {self.optimizer}")
-        if self.nt_asgd and self.optimizer != "sgd":
-            raise NlpError(f"--nt-asgd averages what sgd does: it goes with --optimizer sgd, not {self.optimizer}")
+        if self.nt_asgd and (self.optimizer != "sgd" or self.momentum):
+            other = f"--optimizer {self.optimizer}" if self.optimizer != "sgd" else "--momentum"
+            raise NlpError(f"--nt-asgd averages what plain sgd does: it does not go with {other}")
+        if 0 < self.patience <= self.nt_asgd:
+            raise NlpError(
+                f"--patience {self.patience} ends training before --nt-asgd {self.nt_asgd} can begin to average: "
+                f"give --patience 0, or more than {self.nt_asgd}"
+            )
         if self.lowercase and self.level == "byte":
             raise NlpError("--lowercase changes characters, and --level byte reads bytes: leave one of them out")
 
@@ -241,7 +249,7 @@ def refuse_change(run: str, config: Config, options: Mapping[str, Any]) -> Confi
 
     Raises NlpError that says the difference where another one is not what the run was started with.
     """
-    given = {name: value for name, value in options.items() if value is not None}
+    given = {name: value for name, value in _known_options(options).items() if value is not None}
     differing = [
         f"{flag(name)} {_in_words(getattr(config, name))}, not {_in_words(value)}"
         for name, value in given.items()

@@ -16,6 +16,7 @@ new one.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -28,8 +29,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 import minigrad
-from nlp.config import Config
-from nlp.disk import TEMPORARY, disk_errors, write_text
+from nlp.config import CHANGEABLE, Config
+from nlp.disk import TEMPORARY, disk_errors, write_bytes, write_text
 from nlp.errors import NlpError
 from nlp.models.rnn_lm import RNNLM
 from nlp.text import Tokenizer, Vocabulary, make_tokenizer
@@ -39,6 +40,7 @@ __all__ = ["LanguageModel", "RunFolder", "make_model", "versions"]
 CONFIG, VOCABULARY, BEST, LAST = "config.json", "vocabulary.json", "best.safetensors", "last.safetensors"
 METRICS, CURVES, SAMPLE, LOCK = "metrics.jsonl", "curves.png", "sample.txt", ".lock"
 CHECKPOINT = "minigrad language model, to go on with"  # what last.safetensors says of itself
+_IN_CHECKPOINT = {"kind", "run", "metrics", "versions", "trainer"}
 RUNS = Path("runs")  # where runs go that name no folder
 StrPath = str | os.PathLike[str]
 
@@ -143,11 +145,12 @@ class RunFolder:
 
     def write_config(self, config: Config, text: Mapping[str, Any] | None, tokenizer: Tokenizer | None = None) -> None:
         """What the run was asked for; `text` says which files it reads, None for a text that was in memory; the
-        tokenizer is known once the text is read."""
+        tokenizer, and with it the vocabulary, is known once the text is read."""
         content = {
             "options": config.to_json(),
             "text": None if text is None else dict(text),
             "tokenizer": None if tokenizer is None else tokenizer.settings(),
+            "vocabulary": None if tokenizer is None else self._vocabulary_digest(),
             "versions": versions(),
         }
         write_text(self.path / CONFIG, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
@@ -158,7 +161,13 @@ class RunFolder:
 
     def write_checkpoint(self, trainer: dict[str, Any]) -> None:
         """The trainer's state_dict, and how far metrics.jsonl belongs to it."""
-        content = {"kind": CHECKPOINT, "metrics": self._size(METRICS), "versions": versions(), "trainer": trainer}
+        content = {
+            "kind": CHECKPOINT,
+            "run": self._identity(),
+            "metrics": self._flushed(METRICS),
+            "versions": versions(),
+            "trainer": trainer,
+        }
         self._save(LAST, content)
 
     def write_sample(self, text: str) -> None:
@@ -170,14 +179,34 @@ class RunFolder:
         with disk_errors(self.path / METRICS), (self.path / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
 
-    def keep_metrics(self, size: int) -> None:
-        """Cut metrics.jsonl off after `size` bytes: the lines after a checkpoint are written anew."""
-        if self._size(METRICS) > size:
-            os.truncate(self.path / METRICS, size)
+    def keep_metrics(self, size: int) -> bool:
+        """Cut metrics.jsonl off after `size` bytes, as the lines after a checkpoint are written anew; False where it is
+        shorter than that, and lines are missing."""
+        path = self.path / METRICS
+        content = path.read_bytes() if path.exists() else b""
+        kept = content[:size] if len(content) >= size else content[: content.rfind(b"\n") + 1]
+        if kept != content:
+            write_bytes(path, kept)
+        return len(kept) == size
 
-    def _size(self, name: str) -> int:
+    def _flushed(self, name: str) -> int:
+        """The size of a file, once all of it is on the disk; 0 where there is none."""
         path = self.path / name
-        return path.stat().st_size if path.exists() else 0
+        if not path.exists():
+            return 0
+        with disk_errors(path), path.open("rb+") as file:
+            os.fsync(file.fileno())
+        return path.stat().st_size
+
+    def _identity(self) -> str:
+        """What a checkpoint must have been made with to go on here: options that may not change, and vocabulary."""
+        content = self._config()
+        options = {name: value for name, value in content["options"].items() if name not in CHANGEABLE}
+        made_with = [options, content["tokenizer"], content["vocabulary"]]
+        return hashlib.sha256(json.dumps(made_with, sort_keys=True).encode()).hexdigest()
+
+    def _vocabulary_digest(self) -> str:
+        return hashlib.sha256(self._read(VOCABULARY).encode()).hexdigest()
 
     def _save(self, name: str, content: dict[str, Any]) -> None:
         with disk_errors(self.path / name):
@@ -188,24 +217,26 @@ class RunFolder:
     def load(self, device: str = "cpu") -> LanguageModel:
         """The model with its best weights, its vocabulary and tokenizer: see `nlp.load`.
 
-        Before the first epoch is done, the weights of the checkpoint.
+        Where best.safetensors is not there, before the first epoch is done above all, the weights of the checkpoint.
         """
         content = self._config()
         config = self.read_config(device=device)
         if content.get("tokenizer") is None:
             raise NlpError(f"{self.path} is not trained yet: go on with nlp train --resume {self.path}")
         tokenizer, vocabulary = self._tokenizer(content["tokenizer"]), self._vocabulary()
+        self.check_vocabulary()
         model = make_model(config, len(vocabulary))
         if (self.path / BEST).exists() or (checkpoint := self.read_checkpoint(config.device)) is None:
             self._load_weights(model, BEST, self._saved(BEST, config.device))
         else:
-            self._load_weights(model, LAST, checkpoint["trainer"]["model"])
+            self._load_weights(model, LAST, checkpoint["trainer"]["best"] or checkpoint["trainer"]["model"])
         return LanguageModel(model.eval(), vocabulary, tokenizer, config)
 
     def read_config(self, **changes: Any) -> Config:
         """The run's configuration, with these options changed."""
+        content = self._config()
         try:
-            return Config.from_json({**self._config()["options"], **changes})
+            return Config.from_json({**content["options"], **changes})
         except (KeyError, TypeError) as error:
             raise NlpError(f"{self.path / CONFIG} is no configuration of a run: {error} is missing or wrong") from error
         except NlpError as error:
@@ -222,13 +253,21 @@ class RunFolder:
         """Whether there is something to go on from."""
         return (self.path / LAST).exists()
 
+    def has_results(self) -> bool:
+        """Whether there is something that training from the beginning would replace."""
+        return (self.path / BEST).exists() or (
+            (self.path / METRICS).exists() and any(line["kind"] == "epoch" for line in self.metrics())
+        )
+
     def read_checkpoint(self, device: str) -> dict[str, Any] | None:
         """What `write_checkpoint` wrote, None where there is none yet. Raises NlpError for any other file."""
         if not self.has_checkpoint():
             return None
         content = self._saved(LAST, device)
-        if not isinstance(content, dict) or content.get("kind") != CHECKPOINT:
+        if not isinstance(content, dict) or content.get("kind") != CHECKPOINT or not content.keys() >= _IN_CHECKPOINT:
             raise NlpError(f"{self.path / LAST} is no checkpoint of nlp train: it holds something else")
+        if content["run"] != self._identity():
+            raise NlpError(f"{self.path / LAST} is the checkpoint of another run, with other options or another text")
         return content
 
     def refuse_checkpoint(self, error: Exception) -> NlpError:
@@ -251,6 +290,13 @@ class RunFolder:
             return make_tokenizer(**settings, folder=self.path)
         except (TypeError, NlpError) as error:
             raise NlpError(f"the tokenizer that {self.path / CONFIG} describes cannot be made: {error}") from error
+
+    def check_vocabulary(self) -> None:
+        """Raise NlpError where vocabulary.json is not the one that the run was begun with."""
+        if self._config().get("vocabulary") != self._vocabulary_digest():
+            raise NlpError(
+                f"{self.path / VOCABULARY} is not the vocabulary that this run was trained with: put that one back"
+            )
 
     def _vocabulary(self) -> Vocabulary:
         text = self._read(VOCABULARY)

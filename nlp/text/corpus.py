@@ -4,6 +4,7 @@
 A corpus says where its texts are; they are read piece by piece when they are needed, and never lie in memory whole.
 """
 
+import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -123,7 +124,7 @@ def default_corpus(stdlib: Path | None = None) -> Corpus:
 
 
 def load_corpus(
-    text: Sequence[StrPath] = (),
+    text: StrPath | Sequence[StrPath] = (),
     *,
     train: StrPath | None = None,
     valid: StrPath | None = None,
@@ -138,6 +139,8 @@ def load_corpus(
     Files that are split are read once here, to find the places; the others are only looked at. Raises NlpError for
     files that `TextFile` refuses, for `text` and `train` together, and for `valid` or `test` without `train`.
     """
+    if isinstance(text, str | os.PathLike):
+        text = [text]
     if text and (train or valid or test):
         raise NlpError("--text splits its files by itself: give either --text, or --train with --valid and --test")
     if text:

@@ -28,7 +28,7 @@ from nlp.errors import NlpError, NotFiniteError
 from nlp.evaluation.scoring import WINDOW, Evaluation, evaluate, perplexity
 from nlp.generation.writing import generate
 from nlp.models.rnn_lm import RNNLM
-from nlp.run_folder import LanguageModel, RunFolder, StrPath, make_model, versions
+from nlp.run_folder import CONFIG, METRICS, LanguageModel, RunFolder, StrPath, make_model, versions
 from nlp.text import BpttBatches, Corpus, EvaluationBatches, Vocabulary, load_corpus
 from nlp.text.prepare import Prepared, is_prepared, load_prepared, prepare
 from nlp.training.curves import draw_curves
@@ -132,7 +132,7 @@ class Experiment:
                 prepared = prepare_text(corpus, folder.path, config, note)
                 folder.write_config(config, sources, prepared.tokenizer)
                 experiment = cls(config, prepared, folder)
-            except (NlpError, KeyboardInterrupt):  # nothing was trained yet: leave no folder that cannot be used
+            except BaseException:  # nothing was trained yet: leave no folder that cannot be used
                 folder.discard()
                 raise
             experiment._held = held.pop_all()
@@ -152,27 +152,36 @@ class Experiment:
             held.enter_context(folder.locked())
             sources = folder.read_text_sources()
             checkpoint = folder.read_checkpoint(config.device)
+            if checkpoint is None and folder.has_results():
+                raise NlpError(
+                    f"{run} has results but no checkpoint to go on from: use it as it is, or start a new run with "
+                    f"--config {folder.path / CONFIG}"
+                )
             if checkpoint is not None or is_prepared(folder.path):
                 prepared = load_prepared(folder.path)
+                if checkpoint is not None:
+                    folder.check_vocabulary()
             elif sources is not None:
                 prepared = prepare_text(load_corpus(**sources), folder.path, config, note)
             else:
                 raise NlpError(f"{run} broke off before its text was read, which was not in a file: start it anew")
-            folder.write_config(config, sources, prepared.tokenizer)
             experiment = cls(config, prepared, folder)
             experiment._go_on(checkpoint)
+            folder.write_config(config, sources, prepared.tokenizer)
             experiment._held = held.pop_all()
         return experiment
 
     def _go_on(self, checkpoint: dict[str, Any] | None) -> None:
-        self.folder.keep_metrics(0 if checkpoint is None else checkpoint["metrics"])
         if checkpoint is None:
+            self.folder.keep_metrics(0)
             self.notes.append("there was no checkpoint yet, so training starts from the beginning")
             return
         try:
             self.trainer.load_state_dict(checkpoint["trainer"])
         except (KeyError, ValueError, RuntimeError, TypeError, AttributeError, IndexError) as error:
             raise self.folder.refuse_checkpoint(error) from error
+        if not self.folder.keep_metrics(checkpoint["metrics"]):
+            self.notes.append(f"{METRICS} lacks lines from before the checkpoint")
         changed = [
             f"{name} {now} (was {checkpoint['versions'].get(name)})"
             for name, now in versions().items()
@@ -198,11 +207,13 @@ class Experiment:
     def train(self) -> Iterator[Tick | Step | Epoch]:
         """Train to the end, passing on what the trainer yields; everything worth keeping is in the folder at once.
 
-        A checkpoint is made after every epoch and, in between, every `checkpoint_minutes`; `save` makes one at any
-        time. Whoever stops listening can go on later from the last one.
+        A checkpoint is made at the beginning, after every epoch and, in between, every `checkpoint_minutes`; `save`
+        makes one at any time. Whoever stops listening can go on later from the last one.
         """
         valid = EvaluationBatches(self.held_out["valid"], VALID_STREAMS, self.config.bptt)
         log_event = events_writer(self.folder.path, self.trainer.update)
+        if not self.folder.has_checkpoint():
+            self.save()  # from now on there always is one
         saved = time.monotonic()
         for event in self._events(valid):
             if isinstance(event, Step | Epoch):
@@ -221,8 +232,9 @@ class Experiment:
             yield from self.trainer.train(self.train_batches, valid)
         except NotFiniteError as error:
             path = self.folder.path
+            smaller = self.config.clip / 2 or 1.0
             kept = (
-                f"; {path} keeps the checkpoint from before: nlp train --resume {path} --clip {self.config.clip / 2:g}"
+                f"; {path} keeps the checkpoint from before: nlp train --resume {path} --clip {smaller:g}"
                 if self.folder.has_checkpoint()
                 else ""
             )

@@ -210,8 +210,7 @@ class Trainer:
                 yield Tick(self.epoch + 1, steps, steps, validating=True)
         if not math.isfinite(loss):
             raise NotFiniteError(
-                f"training broke off: the validation loss became {loss} after epoch {self.epoch + 1}; "
-                f"lower --lr ({self.lr:g}) or --clip ({self.clip:g})"
+                f"training broke off: the validation loss became {loss} after epoch {self.epoch + 1}; {self._advice()}"
             )
         return loss
 
@@ -246,9 +245,11 @@ class Trainer:
         if bad and not spoilt:
             where += f", and the first gradient that was not finite is that of {bad[-1]}"
         return NotFiniteError(
-            f"training broke off in update {update} (epoch {self.epoch + 1}): {where}; "
-            f"lower --lr ({self.lr:g}) or --clip ({self.clip:g})"
+            f"training broke off in update {update} (epoch {self.epoch + 1}): {where}; {self._advice()}"
         )
+
+    def _advice(self) -> str:
+        return f"lower --lr ({self.lr:g}), or {f'lower --clip ({self.clip:g})' if self.clip else 'set --clip'}"
 
     # ---- after an epoch ---------------------------------------------------------------------------------------------
 

@@ -121,7 +121,7 @@ def _not_searched(name: str) -> str:
         return "decides what the tokens are, and all trials share one text"
     if name == "seed":
         return "is where the draws come from"
-    return "says how long to train or on what machine, not what" if name in CHANGEABLE else ""
+    return "says how long to train or on what machine, not what" if name in CHANGEABLE and name != "clip" else ""
 
 
 def _interval(name: str, words: str) -> Interval:

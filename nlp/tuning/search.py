@@ -116,7 +116,7 @@ class Search:
                 _write_json(folder.path / TUNE, {**asdict(plan), "text": sources})
                 prepared = _prepare(corpus, folder, plan, note)
                 search = cls(plan, prepared, folder, sources)
-            except (NlpError, KeyboardInterrupt):  # nothing was trained yet: leave no folder that cannot be used
+            except BaseException:  # nothing was trained yet: leave no folder that cannot be used
                 folder.discard()
                 raise
             search._held = held.pop_all()

@@ -44,7 +44,7 @@ WRONG = {
     "initial_range": [0.0],
     "unigram_bias": [1],
     "checkpoint_minutes": [0.0],
-    "seed": [-1, 2**63],
+    "seed": [-1, 2**63, 10**400],
     "min_count": [0],
     "vocab_size": [1],
     "threads": [0],
@@ -153,6 +153,16 @@ def test_zaremba_s_presets_are_the_paper_s_numbers_for_summed_losses() -> None:
         assert (config.bptt, config.batch_size, config.layers) == (steps, 20, 2)
 
 
+def test_the_awd_preset_is_the_paper_s_for_wikitext_2() -> None:
+    config = choose("awd")
+    dropouts = (config.dropout_input, config.dropout_between, config.dropout, config.dropout_words, config.weight_drop)
+    assert dropouts == (0.65, 0.3, 0.4, 0.1, 0.5)
+    assert (config.embedding, config.hidden, config.layers, config.tied) == (400, 1150, 3, True)
+    assert (config.lr, config.clip, config.bptt, config.batch_size, config.epochs) == (30, 0.25, 70, 80, 750)
+    assert (config.activation_penalty, config.change_penalty, config.weight_decay) == (2, 1, 1.2e-6)
+    assert (config.nt_asgd, config.patience, config.optimizer, config.bptt_drawn) == (5, 0, "sgd", True)
+
+
 def test_a_preset_that_there_is_not_is_refused() -> None:
     with pytest.raises(NlpError, match=r"--preset is one of zaremba-small, .*, not 'gpt'"):
         choose("gpt")
@@ -216,7 +226,9 @@ def test_a_run_goes_on_with_its_own_options_or_those_that_do_not_matter() -> Non
     ("options", "said"),
     [
         ({"momentum": 0.9}, "--momentum goes with --optimizer sgd or rmsprop, not with adam"),
-        ({"nt_asgd": 5}, "--nt-asgd averages what sgd does"),
+        ({"nt_asgd": 5}, "--nt-asgd averages what plain sgd does: it does not go with --optimizer adam"),
+        ({"nt_asgd": 5, "optimizer": "sgd", "momentum": 0.5}, "--nt-asgd averages what plain sgd does"),
+        ({"nt_asgd": 2, "optimizer": "sgd", "patience": 2}, "--patience 2 ends training before --nt-asgd 2"),
         ({"level": "byte", "lowercase": True}, "--lowercase changes characters"),
     ],
 )

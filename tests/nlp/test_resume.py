@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import signal
@@ -22,7 +23,7 @@ import minigrad
 import nlp
 from nlp.config import choose
 from nlp.errors import NlpError
-from nlp.run_folder import BEST, CONFIG, LAST, METRICS, RunFolder
+from nlp.run_folder import BEST, CONFIG, LAST, METRICS, VOCABULARY, RunFolder
 from nlp.training.events import Epoch
 from nlp.training.experiment import Experiment
 
@@ -100,8 +101,7 @@ def test_resuming_a_finished_run_only_judges_it_again(tmp_path: Path, straight: 
 
 def test_a_run_that_broke_off_before_its_first_checkpoint_begins_again(tmp_path: Path, straight: Path) -> None:
     run = tmp_path / "run"
-    with Experiment.create(tiny(**OPTIONS), CORPUS, run) as experiment:
-        next(experiment.train())
+    Experiment.create(tiny(**OPTIONS), CORPUS, run).close()
     with Experiment.resume(run) as experiment:
         assert any("no checkpoint yet" in note for note in experiment.notes)
         finish(experiment)
@@ -140,6 +140,58 @@ def test_a_second_process_on_the_same_run_is_refused(tmp_path: Path) -> None:
         other = subprocess.run([sys.executable, "-c", program, str(run)], capture_output=True, text=True, check=False)
         assert "another process is training in" in other.stderr
     Experiment.resume(run).close()  # it is free again
+
+
+def test_what_is_refused_is_left_as_it_was(tmp_path: Path, straight: Path) -> None:
+    other = tmp_path / "other"
+    finish(Experiment.create(tiny(**OPTIONS, seed=9), CORPUS, other))
+    run = tmp_path / "run"
+    shutil.copytree(straight, run)
+    shutil.copy(other / LAST, run / LAST)
+    before = {file: file.read_bytes() for file in run.rglob("*") if file.is_file()}
+    with pytest.raises(NlpError, match=r"last\.safetensors is the checkpoint of another run"):
+        Experiment.resume(run, epochs=5)
+    assert {file: file.read_bytes() for file in run.rglob("*") if file.is_file()} == before
+
+
+def test_a_run_with_results_and_no_checkpoint_is_not_begun_anew(tmp_path: Path, straight: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(straight, run)
+    (run / LAST).unlink()
+    best = (run / BEST).read_bytes()
+    with pytest.raises(NlpError, match="has results but no checkpoint to go on from"):
+        Experiment.resume(run)
+    assert (run / BEST).read_bytes() == best
+
+
+def test_another_run_s_vocabulary_is_refused(tmp_path: Path, straight: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(straight, run)
+    content = json.loads((run / VOCABULARY).read_text())
+    content["tokens"][-1], content["tokens"][-2] = content["tokens"][-2], content["tokens"][-1]
+    (run / VOCABULARY).write_text(json.dumps(content))
+    for use in (nlp.load, Experiment.resume):
+        with pytest.raises(NlpError, match="is not the vocabulary that this run was trained with"):
+            use(run)
+
+
+def test_metrics_that_lost_lines_are_cut_at_a_line_end_and_training_goes_on(tmp_path: Path, straight: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(straight, run)
+    os.truncate(run / METRICS, 700)
+    with Experiment.resume(run, epochs=4) as experiment:
+        assert any("lacks lines" in note for note in experiment.notes)
+        finish(experiment)
+    assert list(RunFolder.open(run).metrics())[-1]["kind"] == "results"
+
+
+def test_without_the_best_weights_file_the_checkpoint_s_best_are_loaded(tmp_path: Path, straight: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(straight, run)
+    (run / BEST).unlink()
+    best = nlp.load(straight).model.state_dict()
+    for name, value in nlp.load(run).model.state_dict().items():
+        np.testing.assert_array_equal(value.numpy(), best[name].numpy())
 
 
 def spoil_last(content: Any) -> Any:

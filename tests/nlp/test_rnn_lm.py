@@ -119,6 +119,16 @@ def test_the_objective_adds_the_penalties_to_the_loss(alpha: float, beta: float,
     np.testing.assert_allclose(objective.item() - loss.item(), expected, atol=1e-5)
 
 
+def test_the_penalties_are_on_dropped_outputs_and_on_the_change_of_whole_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nn.Dropout, "forward", lambda self, input: 3 * input if self.p == 0.5 else input)
+    model = RNNLM(11, 6, 6, 1, 0.5, dropout_input=0.0, activation_penalty=2.0, change_penalty=5.0)
+    input, target = words(0, 4, 3), words(1, 4, 3)
+    objective, loss, _ = model.objective(input, target)
+    output = model.layers[0](model.embedding(input))[0].detach().numpy().astype(np.float64)
+    expected = 2 * ((3 * output) ** 2).mean() + 5 * (np.diff(output, axis=0) ** 2).mean()
+    np.testing.assert_allclose(objective.item() - loss.item(), expected, rtol=1e-4)
+
+
 def test_all_weights_start_in_the_range_that_is_asked_for() -> None:
     for name, weight in RNNLM(300, 20, 20, 2, initial_range=0.03).named_parameters():
         largest = abs(weight.detach().numpy()).max()

@@ -376,3 +376,28 @@ def test_memory_stays_flat() -> None:
     assert trainer.update > 200
     # An epoch leaves its validation loss; one array kept from every update would be a thousand bytes more.
     assert (held[-1] - held[10]) / (len(held) - 11) < 600, held
+
+
+def test_a_short_window_moves_the_weights_in_proportion() -> None:
+    input, target = next(iter(BATCHES))
+    moved = []
+    for share in (1.0, 0.25):
+        minigrad.manual_seed(5)
+        trainer = Trainer(RNNLM(pattern_ids()[1], 8, 8, 1, 0.0), optimizer="sgd", lr=1.0, clip=0)
+        before = trainer.model.decoder.weight.detach().numpy().copy()
+        trainer._update(input, target, share)
+        moved.append(trainer.model.decoder.weight.detach().numpy() - before)
+        assert trainer.lr == 1.0
+    np.testing.assert_allclose(moved[1], 0.25 * moved[0], atol=1e-7)
+
+
+def test_drawn_windows_are_about_as_long_as_asked_and_one_in_twenty_half_as_long() -> None:
+    minigrad.manual_seed(1)
+    trainer = Trainer(RNNLM(pattern_ids()[1], 4, 4, 1), bptt_drawn=True)
+    drawn = np.array([trainer._drawn_length(70) for _ in range(4000)])
+    short = drawn < 52
+    assert 0.04 < short.mean() < 0.06
+    assert abs(drawn[~short].mean() - 69.5) < 0.5
+    assert 4.5 < drawn[~short].std() < 5.5
+    assert abs(drawn[short].mean() - 34.5) < 1.5
+    assert min(trainer._drawn_length(1) for _ in range(50)) == 5
