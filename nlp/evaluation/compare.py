@@ -138,6 +138,11 @@ def not_comparable(summaries: Sequence[RunSummary]) -> list[str]:
         reasons.append(
             f"perplexities per token are not comparable: the tokens of {_list([*tokens, first.name])} differ{remedy}."
         )
+        if unsure := [one.name for one in summaries if one.corpus["parts"]["valid"]["unknown"]]:
+            reasons.append(
+                f"{' and '.join(unsure)} did not know all tokens of the validation text and foresaw <unk> for them, which "
+                "is easier: no figure of theirs stands beside one of other tokens."
+            )
     return reasons
 
 

@@ -62,6 +62,10 @@ def test_other_tokens_or_texts_cannot_be_compared(runs: list[Path]) -> None:
     (reason,) = not_comparable([words, wide, letters])
     assert reason.startswith("perplexities per token are not comparable: the tokens of letters and words differ")
     assert "per word" in reason
+    parts = {**words.corpus["parts"], "valid": {**words.corpus["parts"]["valid"], "unknown": 3}}
+    unsure = replace(words, corpus={**words.corpus, "parts": parts})
+    assert not_comparable([unsure, wide]) == []  # they do not know the same tokens
+    assert not_comparable([unsure, letters])[1].startswith("words did not know all tokens of the validation text")
     other = replace(wide, name="other", corpus={**wide.corpus, "sha256": "0"})
     assert not_comparable([words, other, replace(other, name="third")]) == [
         "not comparable: other, third and words were trained on different texts."
