@@ -140,8 +140,8 @@ def not_comparable(summaries: Sequence[RunSummary]) -> list[str]:
         )
         if unsure := [one.name for one in summaries if one.corpus["parts"]["valid"]["unknown"]]:
             reasons.append(
-                f"{' and '.join(unsure)} did not know all tokens of the validation text and foresaw <unk> for them, which "
-                "is easier: no figure of theirs stands beside one of other tokens."
+                f"{' and '.join(unsure)} did not know all tokens of the validation text and foresaw <unk> for them, "
+                "which is easier: no figure of theirs stands beside one of other tokens."
             )
     return reasons
 
