@@ -61,7 +61,7 @@ class Range:
     def __str__(self) -> str:
         low = f"{'above' if self.open_low else 'at least'} {self.low}"
         if math.isinf(self.high):
-            return f"{low} and finite"
+            return low
         return f"{low} and {'below' if self.open_high else 'at most'} {self.high}"
 
 
@@ -313,4 +313,5 @@ _SPOKEN = {int: "a whole number", float: "a number", bool: "true or false", str:
 def _check_range(name: str, value: Any) -> None:
     allowed = _FIELDS[name].metadata["range"]
     if allowed is not None and value is not None and value not in allowed:
-        raise NlpError(f"{flag(name)} must be {allowed}, not {value}")
+        finite = "" if -math.inf < value < math.inf else " and a finite number"
+        raise NlpError(f"{flag(name)} must be {allowed}{finite}, not {value}")
