@@ -248,11 +248,11 @@ def test_a_full_disk_loses_nothing_and_says_so(tmp_path: Path, straight: Path, m
     while not isinstance(next(events), Epoch):
         pass
 
-    def full(descriptor: int) -> None:
+    def full(path: Path) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full)
+        patch.setattr("minigrad.io._sync", full)
         with pytest.raises(NlpError, match=r"last\.safetensors cannot be written \(No space left .* is there still"):
             experiment.save()
     experiment.close()
