@@ -140,7 +140,7 @@ DAMAGE = {
     "vocabulary half written": (lambda path: (path / VOCABULARY).write_text('{"tokens"'), "not JSON"),
     "vocabulary of another": (
         lambda path: (path / VOCABULARY).write_text(char_vocabulary("abc").to_json()),
-        "does not fit",
+        "is not the vocabulary",
     ),
     "weights cut off": (lambda path: (path / BEST).write_bytes((path / BEST).read_bytes()[:-40]), "is damaged"),
     "weights of a text": (lambda path: (path / BEST).write_text("once upon a time"), "is damaged"),
