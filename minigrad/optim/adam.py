@@ -7,7 +7,7 @@ from typing import Any
 from minigrad import kernels
 from minigrad.backend import Array, namespace
 from minigrad.core.rows import Rows
-from minigrad.optim.optimizer import Optimizer, Settings, State, buffer_of, is_number, zeros_of
+from minigrad.optim.optimizer import Optimizer, Settings, State, buffer_of, is_number
 
 
 class _Betas(Optimizer):
@@ -53,9 +53,6 @@ class Adam(_Betas):
         super().__init__(params, defaults)
 
     def _update(self, p: Array, g: Array, state: State, group: Settings) -> None:
-        if not state:
-            state.update(step=0, exp_avg=zeros_of(p), exp_avg_sq=zeros_of(p))
-        state["step"] += 1
         beta1, beta2 = group["betas"]
         largest = buffer_of(state, "max_exp_avg_sq", p, group["amsgrad"])
         kernels.of(p).adam_update(
@@ -107,9 +104,6 @@ class Adamax(_Betas):
         super().__init__(params, defaults)
 
     def _update(self, p: Array, g: Array, state: State, group: Settings) -> None:
-        if not state:
-            state.update(step=0, exp_avg=zeros_of(p), exp_inf=zeros_of(p))
-        state["step"] += 1
         beta1, beta2 = group["betas"]
         kernels.of(p).adamax_update(
             p, g, state["exp_avg"]._array, state["exp_inf"]._array,
@@ -148,10 +142,10 @@ class NAdam(_Betas):
         }  # fmt: skip
         super().__init__(params, defaults)
 
+    def _first(self, group: Settings) -> dict[str, float]:
+        return {"mu_product": 1.0}
+
     def _update(self, p: Array, g: Array, state: State, group: Settings) -> None:
-        if not state:
-            state.update(step=0, mu_product=1.0, exp_avg=zeros_of(p), exp_avg_sq=zeros_of(p))
-        state["step"] += 1
         mu, ahead = _momentum(state["step"], group), _momentum(state["step"] + 1, group)
         state["mu_product"] *= mu
         kernels.of(p).nadam_update(
@@ -190,9 +184,6 @@ class RAdam(_Betas):
         super().__init__(params, defaults)
 
     def _update(self, p: Array, g: Array, state: State, group: Settings) -> None:
-        if not state:
-            state.update(step=0, exp_avg=zeros_of(p), exp_avg_sq=zeros_of(p))
-        state["step"] += 1
         kernels.of(p).radam_update(
             p, g, state["exp_avg"]._array, state["exp_avg_sq"]._array,
             lr=group["lr"], step=state["step"], **_moment_settings(group),
@@ -221,9 +212,6 @@ class SparseAdam(_Betas):
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "maximize": maximize})
 
     def _update_rows(self, p: Array, rows: Rows, state: State, group: Settings) -> None:
-        if not state:
-            state.update(step=0, exp_avg=zeros_of(p), exp_avg_sq=zeros_of(p))
-        state["step"] += 1
         rows, (beta1, beta2) = rows.coalesce(), group["betas"]
         at, g = rows._index, -rows._values if group["maximize"] else rows._values
         mean = _toward(state["exp_avg"]._array, at, g, beta1)

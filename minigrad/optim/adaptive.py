@@ -7,7 +7,7 @@ from typing import Any
 from minigrad import kernels
 from minigrad.backend import Array, namespace
 from minigrad.core.rows import Rows
-from minigrad.optim.optimizer import Optimizer, Settings, State, buffer_of, is_number, zeros_of
+from minigrad.optim.optimizer import Optimizer, Settings, State, buffer_of, is_number
 
 
 class Adagrad(Optimizer):
@@ -18,6 +18,7 @@ class Adagrad(Optimizer):
     `sum` starts at `initial_accumulator_value`; t counts the steps from 1.
     """
 
+    _always = ("step", "sum")
     _takes_rows = True
 
     def __init__(
@@ -45,16 +46,15 @@ class Adagrad(Optimizer):
         super().add_param_group(param_group)
         group = self.param_groups[-1]
         for parameter in group["params"]:
-            total = zeros_of(parameter._array)
-            total._array[...] = group["initial_accumulator_value"]
-            self.state[parameter].update(step=0, sum=total)
+            self.state[parameter].update(self._begun(parameter._array, group))
+
+    def _first(self, group: Settings) -> dict[str, float]:
+        return {"sum": group["initial_accumulator_value"]}
 
     def _expected(self, values: State) -> tuple[str, ...]:
-        return "step", "sum"  # from the start
+        return self._always  # from the start
 
     def _rate(self, state: State, group: Settings) -> float:
-        """Count the step, and give its rate."""
-        state["step"] += 1
         return group["lr"] / (1 + (state["step"] - 1) * group["lr_decay"])
 
     def _update(self, p: Array, g: Array, state: State, group: Settings) -> None:
@@ -102,9 +102,6 @@ class Adadelta(Optimizer):
             raise ValueError(f"Adadelta: rho must be between 0 and 1, got {group['rho']}")
 
     def _update(self, p: Array, g: Array, state: State, group: Settings) -> None:
-        if not state:
-            state.update(step=0, square_avg=zeros_of(p), acc_delta=zeros_of(p))
-        state["step"] += 1
         kernels.of(p).adadelta_update(
             p, g, state["square_avg"]._array, state["acc_delta"]._array,
             lr=group["lr"], rho=group["rho"], eps=group["eps"], weight_decay=group["weight_decay"],
@@ -145,9 +142,6 @@ class RMSprop(Optimizer):
         self._at_least_zero(group, "lr", "alpha", "eps", "weight_decay", "momentum")
 
     def _update(self, p: Array, g: Array, state: State, group: Settings) -> None:
-        if not state:
-            state.update(step=0, square_avg=zeros_of(p))
-        state["step"] += 1
         mean = buffer_of(state, "grad_avg", p, group["centered"])
         buffer = buffer_of(state, "momentum_buffer", p, group["momentum"] != 0)
         kernels.of(p).rmsprop_update(

@@ -6,7 +6,7 @@ from typing import Any
 
 from minigrad import kernels
 from minigrad.backend import Array
-from minigrad.optim.optimizer import Optimizer, Settings, State, zeros_of
+from minigrad.optim.optimizer import Optimizer, Settings, State
 
 
 class ASGD(Optimizer):
@@ -39,11 +39,11 @@ class ASGD(Optimizer):
         }  # fmt: skip
         super().__init__(params, defaults)
 
+    def _first(self, group: Settings) -> dict[str, float]:
+        return {"eta": group["lr"], "mu": 1.0}
+
     def _update(self, p: Array, g: Array, state: State, group: Settings) -> None:
         lr, lambd = group["lr"], group["lambd"]
-        if not state:
-            state.update(step=0, eta=lr, mu=1.0, ax=zeros_of(p))
-        state["step"] += 1
         kernels.of(p).asgd_update(
             p, g, state["ax"]._array, eta=state["eta"], mu=state["mu"], lambd=lambd,
             weight_decay=group["weight_decay"], maximize=group["maximize"],

@@ -1,7 +1,8 @@
 """Optimizer: parameters in groups, each with its own settings, and a state for each parameter.
 
-A subclass says how one parameter moves (`_update`). The arithmetic is in `minigrad.kernels`: it writes into the
-parameter's array, so an update makes no graph and no new array of the parameter's size.
+A subclass says what is kept for one parameter (`_always`), what that begins with (`_first`), and how the parameter
+moves (`_update`). The arithmetic is in `minigrad.kernels`: it writes into the parameter's array, so an update makes no
+graph and no new array of the parameter's size.
 """
 
 from __future__ import annotations
@@ -135,10 +136,12 @@ class Optimizer:
         self.steps_taken += 1
         for parameter, group in moves:
             gradient: Any = parameter.grad
+            p, state = parameter._array, self.state[parameter]
+            self._count(p, state, group)
             if isinstance(gradient, Rows):
-                self._update_rows(parameter._array, gradient, self.state[parameter], group)
+                self._update_rows(p, gradient, state, group)
             else:
-                self._update(parameter._array, gradient._array, self.state[parameter], group)
+                self._update(p, gradient._array, state, group)
             count_write(parameter)
         return loss
 
@@ -162,8 +165,24 @@ class Optimizer:
                 f"or a parameter group with weight_decay=0"
             )
 
+    def _count(self, p: Array, state: State, group: Settings) -> None:
+        """Begin the state of a parameter that has not moved yet, and count its step where it has a count."""
+        if not state:
+            state.update(self._begun(p, group))
+        if "step" in self._always:
+            state["step"] += 1
+
+    def _begun(self, p: Array, group: Settings) -> State:
+        """The state of a parameter before its first step: all of `_always`, as numbers or as tensors of p's size."""
+        values = dict.fromkeys(self._always, 0) | self._first(group)
+        return {name: value if name in self._numbers else filled(p, value) for name, value in values.items()}
+
+    def _first(self, group: Settings) -> dict[str, float]:
+        """The values that a state begins with, where they are not zero."""
+        return {}
+
     def _update(self, p: Array, g: Array, state: State, group: Settings) -> None:
-        """Move one parameter, in place."""
+        """Move one parameter, in place; its step is counted already, from 1."""
         raise NotImplementedError(f"{self._name()} must define _update(p, g, state, group)")
 
     def _update_rows(self, p: Array, rows: Rows, state: State, group: Settings) -> None:
@@ -284,9 +303,12 @@ def is_number(value: Any) -> bool:
     return isinstance(value, Real)
 
 
-def zeros_of(p: Array) -> Tensor:
-    """A state tensor of a parameter's size."""
-    return wrap(namespace(p).zeros(p.shape, dtype=p.dtype))
+def filled(p: Array, value: float = 0) -> Tensor:
+    """A state tensor of a parameter's size, with one value everywhere."""
+    array = namespace(p).zeros(p.shape, dtype=p.dtype)
+    if value:
+        array[...] = value
+    return wrap(array)
 
 
 def buffer_of(state: State, name: str, p: Array, wanted: bool) -> Array | None:
@@ -294,5 +316,5 @@ def buffer_of(state: State, name: str, p: Array, wanted: bool) -> Array | None:
     if not wanted:
         return None
     if state.get(name) is None:
-        state[name] = zeros_of(p)
+        state[name] = filled(p)
     return state[name]._array

@@ -6,7 +6,7 @@ from typing import Any
 
 from minigrad import kernels
 from minigrad.backend import Array
-from minigrad.optim.optimizer import Optimizer, Settings, State, zeros_of
+from minigrad.optim.optimizer import Optimizer, Settings, State
 
 
 class Rprop(Optimizer):
@@ -40,11 +40,10 @@ class Rprop(Optimizer):
                 f"they shrink and grow the steps"
             )
 
+    def _first(self, group: Settings) -> dict[str, float]:
+        return {"step_size": group["lr"]}
+
     def _update(self, p: Array, g: Array, state: State, group: Settings) -> None:
-        if not state:
-            state.update(step=0, prev=zeros_of(p), step_size=zeros_of(p))
-            state["step_size"]._array[...] = group["lr"]
-        state["step"] += 1
         (shrink, grow), (smallest, largest) = group["etas"], group["step_sizes"]
         kernels.of(p).rprop_update(
             p, g, state["prev"]._array, state["step_size"]._array,

@@ -7,7 +7,7 @@ from typing import Any
 from minigrad import kernels
 from minigrad.backend import Array
 from minigrad.core.rows import Rows
-from minigrad.optim.optimizer import Optimizer, Settings, State, zeros_of
+from minigrad.optim.optimizer import Optimizer, Settings, State, filled
 
 
 class SGD(Optimizer):
@@ -48,7 +48,7 @@ class SGD(Optimizer):
         if group["momentum"]:
             first = state.get("momentum_buffer") is None
             if first:
-                state["momentum_buffer"] = zeros_of(p)
+                state["momentum_buffer"] = filled(p)
             buffer = state["momentum_buffer"]._array
         kernels.of(p).sgd_update(
             p, g, buffer, lr=group["lr"], momentum=group["momentum"], dampening=group["dampening"],
