@@ -17,8 +17,7 @@ class LRScheduler:
     """
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
-        if not isinstance(optimizer, Optimizer):
-            raise TypeError(f"{type(self).__name__} takes an optimizer, got {type(optimizer).__name__}")
+        check_optimizer(type(self).__name__, optimizer)
         self.optimizer = optimizer
         for number, group in enumerate(optimizer.param_groups):
             if last_epoch == -1:
@@ -31,7 +30,7 @@ class LRScheduler:
         self.base_lrs: list[float] = [group["initial_lr"] for group in optimizer.param_groups]
         self.last_epoch = last_epoch
         self._resuming = last_epoch >= 0  # the groups' rates may be those of the epoch to come already
-        self._advance()
+        self._begin()
         self._resuming = self._stepped = False
 
     def get_lr(self) -> list[float]:
@@ -44,17 +43,29 @@ class LRScheduler:
 
     def step(self) -> None:
         """Go on to the next epoch."""
+        self._check_order()
+        self._advance()
+
+    def _check_order(self) -> None:
+        """Warn the caller of `step()` if the optimizer has not stepped yet."""
         if not self._stepped and self.optimizer.steps_taken == 0:
             warnings.warn(
                 "scheduler.step() came before the first optimizer.step(), so the first learning rate was never used: "
                 "call it after the optimizer's",
-                stacklevel=2,
+                stacklevel=3,
             )
         self._stepped = True
+
+    def _begin(self) -> None:
+        """Go to the first epoch: a new schedule's rates are set at once."""
         self._advance()
 
     def _advance(self) -> None:
         self.last_epoch += 1
+        self._set_rates()
+
+    def _set_rates(self) -> None:
+        """Put the rates of epoch `last_epoch` into the groups."""
         for group, rate in zip(self.optimizer.param_groups, self.get_lr(), strict=True):
             group["lr"] = rate
         self._last_lr = self._rates()
@@ -63,8 +74,12 @@ class LRScheduler:
         """Begin anew from the initial rates: what `SequentialLR` does when this one's turn comes."""
         for group, rate in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
             group["lr"] = rate
-        self.last_epoch = -1
+        self._rewind()
         self._advance()
+
+    def _rewind(self) -> None:
+        """Go back to before epoch 0; the rates stay."""
+        self.last_epoch = -1
 
     def _rates(self) -> list[float]:
         return [group["lr"] for group in self.optimizer.param_groups]
@@ -76,6 +91,12 @@ class LRScheduler:
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from a state dict, of this library or of PyTorch."""
         self.__dict__.update(state_dict)
+
+
+def check_optimizer(name: str, optimizer: Any) -> None:
+    """Raise TypeError, in the name of a schedule, for something that is no optimizer."""
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"{name} takes an optimizer, got {type(optimizer).__name__}")
 
 
 def one_for_each_group(what: str, value: Any, optimizer: Optimizer) -> list[Any]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from minigrad.optim.lr_scheduler.base import LRScheduler, at_least, one_for_each_group
+from minigrad.optim.lr_scheduler.base import LRScheduler, at_least, check_optimizer, one_for_each_group
 from minigrad.optim.optimizer import Optimizer
 
 
@@ -58,11 +58,8 @@ class ExponentialLR(LRScheduler):
         return [rate * change for rate in self._rates()]
 
 
-class LambdaLR(LRScheduler):
-    """The initial rates times a function of the epoch, or one function for each group.
-
-    A function is not part of the state dict: give the same ones when resuming.
-    """
+class _ByFunction(LRScheduler):
+    """What the schedules by a function share: one function for each group, none of which is in the state dict."""
 
     def __init__(
         self,
@@ -70,12 +67,9 @@ class LambdaLR(LRScheduler):
         lr_lambda: Callable[[int], float] | list[Callable[[int], float]],
         last_epoch: int = -1,
     ) -> None:
-        self.lr_lambdas = one_for_each_group("LambdaLR needs a function", lr_lambda, optimizer)
+        check_optimizer(type(self).__name__, optimizer)
+        self.lr_lambdas = one_for_each_group(f"{type(self).__name__} needs a function", lr_lambda, optimizer)
         super().__init__(optimizer, last_epoch)
-
-    def get_lr(self) -> list[float]:
-        """The rates for this epoch."""
-        return [base * factor(self.last_epoch) for base, factor in zip(self.base_lrs, self.lr_lambdas, strict=True)]
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the optimizer and the functions."""
@@ -84,6 +78,31 @@ class LambdaLR(LRScheduler):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from a state dict, with the functions given here: PyTorch's has a None in the place of each."""
         super().load_state_dict({name: value for name, value in state_dict.items() if name != "lr_lambdas"})
+
+
+class LambdaLR(_ByFunction):
+    """The initial rates times a function of the epoch, or one function for each group.
+
+    A function is not part of the state dict: give the same ones when resuming.
+    """
+
+    def get_lr(self) -> list[float]:
+        """The rates for this epoch."""
+        return [base * factor(self.last_epoch) for base, factor in zip(self.base_lrs, self.lr_lambdas, strict=True)]
+
+
+class MultiplicativeLR(_ByFunction):
+    """Multiply the rates at each epoch but the first by a function of it, or by one function for each group.
+
+    A function is not part of the state dict: give the same ones when resuming. As a later part of a `SequentialLR` it
+    starts from the initial rates as every part does; PyTorch's goes on from the present ones.
+    """
+
+    def get_lr(self) -> list[float]:
+        """The rates for this epoch."""
+        if self._resuming or self.last_epoch == 0:
+            return self._rates()
+        return [rate * factor(self.last_epoch) for rate, factor in zip(self._rates(), self.lr_lambdas, strict=True)]
 
 
 class ConstantLR(LRScheduler):
@@ -110,7 +129,8 @@ class ConstantLR(LRScheduler):
 class LinearLR(LRScheduler):
     """The rates times a factor that goes straight from `start_factor` to `end_factor` in `total_iters` epochs.
 
-    With the defaults a warm-up: from a third of the rates to all of them.
+    With the defaults a warm-up: from a third of the rates to all of them. With `total_iters=0` the first factor stays,
+    as in PyTorch.
     """
 
     def __init__(
@@ -126,7 +146,7 @@ class LinearLR(LRScheduler):
         if not 0 <= end_factor <= 1:
             raise ValueError(f"LinearLR: end_factor must be between 0 and 1, got {end_factor}")
         self.start_factor, self.end_factor = start_factor, end_factor
-        self.total_iters = at_least(1, "LinearLR: total_iters", total_iters)
+        self.total_iters = at_least(0, "LinearLR: total_iters", total_iters)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -140,6 +160,31 @@ class LinearLR(LRScheduler):
 
     def _factor(self, epoch: int) -> float:
         return self.start_factor + (self.end_factor - self.start_factor) * epoch / self.total_iters
+
+
+class PolynomialLR(LRScheduler):
+    """From the rates down to 0 in `total_iters` epochs, where they stay.
+
+        lr = base_lr * (1 - epoch / total_iters)^power
+
+    With `total_iters=0` the rates stay what they are, as in PyTorch.
+    """
+
+    def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1) -> None:
+        if not power >= 0:
+            raise ValueError(f"PolynomialLR: power must be at least 0, got {power}")
+        self.total_iters, self.power = at_least(0, "PolynomialLR: total_iters", total_iters), power
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float]:
+        """The rates for this epoch."""
+        if self._resuming or self.last_epoch == 0 or self.last_epoch > self.total_iters:
+            return self._rates()
+        change = (self._left(self.last_epoch) / self._left(self.last_epoch - 1)) ** self.power
+        return [rate * change for rate in self._rates()]
+
+    def _left(self, epoch: int) -> float:
+        return 1 - epoch / self.total_iters
 
 
 class CosineAnnealingLR(LRScheduler):

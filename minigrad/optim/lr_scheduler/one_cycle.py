@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from minigrad.optim.lr_scheduler.base import LRScheduler, at_least, one_for_each_group
-from minigrad.optim.optimizer import Optimizer, Settings
+from minigrad.optim.lr_scheduler.base import LRScheduler, at_least, check_optimizer, one_for_each_group
+from minigrad.optim.lr_scheduler.momentum import momentum_bounds, set_momentum
+from minigrad.optim.optimizer import Optimizer
 
 # A phase: its last step, and between which of a group's entries rate and momentum go.
 Phase = tuple[float, str, str, str, str]
@@ -45,6 +46,7 @@ class OneCycleLR(LRScheduler):
         three_phase: bool = False,
         last_epoch: int = -1,
     ) -> None:
+        check_optimizer("OneCycleLR", optimizer)
         self.total_steps = _total(total_steps, epochs, steps_per_epoch)
         if not 0 <= pct_start <= 1:
             raise ValueError(f"OneCycleLR: pct_start must be between 0 and 1, got {pct_start}")
@@ -52,7 +54,7 @@ class OneCycleLR(LRScheduler):
             raise ValueError(f"OneCycleLR: anneal_strategy is 'cos' or 'linear', got {anneal_strategy!r}")
         self.pct_start, self.anneal_strategy, self.three_phase = pct_start, anneal_strategy, three_phase
         self.cycle_momentum = cycle_momentum
-        if last_epoch == -1 and isinstance(optimizer, Optimizer):
+        if last_epoch == -1:
             self._prepare_rates(optimizer, max_lr, div_factor, final_div_factor)
             if cycle_momentum:
                 self._prepare_momentum(optimizer, base_momentum, max_momentum)
@@ -65,12 +67,7 @@ class OneCycleLR(LRScheduler):
             group.update(lr=first, initial_lr=first, max_lr=rate, min_lr=first / final_div_factor)
 
     def _prepare_momentum(self, optimizer: Optimizer, base_momentum: Any, max_momentum: Any) -> None:
-        if not {"momentum", "betas"} & optimizer.defaults.keys():
-            raise ValueError(
-                f"OneCycleLR: {type(optimizer).__name__} has neither momentum nor betas: give cycle_momentum=False"
-            )
-        lows = one_for_each_group("OneCycleLR needs a base_momentum", base_momentum, optimizer)
-        highs = one_for_each_group("OneCycleLR needs a max_momentum", max_momentum, optimizer)
+        lows, highs = momentum_bounds("OneCycleLR", optimizer, base_momentum, max_momentum)
         for group, low, high in zip(optimizer.param_groups, lows, highs, strict=True):
             group.update(base_momentum=low, max_momentum=high)
 
@@ -102,12 +99,12 @@ class OneCycleLR(LRScheduler):
         (_, first, last, _, _), share = self._phase()
         return [self._between(group[first], group[last], share) for group in self.optimizer.param_groups]
 
-    def _advance(self) -> None:
-        super()._advance()
+    def _set_rates(self) -> None:
+        super()._set_rates()
         if self.cycle_momentum:
             (_, _, _, first, last), share = self._phase()
             for group in self.optimizer.param_groups:
-                _set_momentum(group, self._between(group[first], group[last], share))
+                set_momentum(group, self._between(group[first], group[last], share))
 
     def _between(self, first: float, last: float, share: float) -> float:
         if self.anneal_strategy == "cos":
@@ -121,10 +118,3 @@ def _total(total_steps: int | None, epochs: int | None, steps_per_epoch: int | N
     if epochs is None or steps_per_epoch is None:
         raise ValueError("OneCycleLR needs total_steps, or epochs and steps_per_epoch")
     return at_least(1, "OneCycleLR: epochs", epochs) * at_least(1, "OneCycleLR: steps_per_epoch", steps_per_epoch)
-
-
-def _set_momentum(group: Settings, value: float) -> None:
-    if "betas" in group:
-        group["betas"] = (value, *group["betas"][1:])
-    else:
-        group["momentum"] = value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from minigrad.optim.lr_scheduler.base import one_for_each_group
+from minigrad.optim.lr_scheduler.base import check_optimizer, one_for_each_group
 from minigrad.optim.optimizer import Optimizer
 
 
@@ -33,8 +33,7 @@ class ReduceLROnPlateau:
         min_lr: float | list[float] = 0,
         eps: float = 1e-8,
     ) -> None:
-        if not isinstance(optimizer, Optimizer):
-            raise TypeError(f"ReduceLROnPlateau takes an optimizer, got {type(optimizer).__name__}")
+        check_optimizer("ReduceLROnPlateau", optimizer)
         if factor >= 1:
             raise ValueError(f"ReduceLROnPlateau: factor must be below 1, got {factor}")
         if mode not in ("min", "max") or threshold_mode not in ("rel", "abs"):
