@@ -25,6 +25,9 @@ class OneSentence(TyperGroup):
 
     def main(self, *args: Any, **settings: Any) -> Any:
         """Run the command that the arguments name, and exit."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")  # a console that lacks a character is no reason to stop
         try:
             code = super().main(*args, **{**settings, "standalone_mode": False})
         except (typer.TyperException, NlpError) as error:
@@ -56,7 +59,4 @@ use.register(app)
 
 def main() -> None:
     """The command `nlp`."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a console that lacks a character is no reason to stop
     app(prog_name="nlp")

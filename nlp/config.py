@@ -15,10 +15,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from nlp.errors import NlpError
+import numpy as np
+
+from nlp.errors import NlpError, did_you_mean
 from nlp.presets import PRESETS
 
-__all__ = ["CHANGEABLE", "Config", "choose", "default_of", "flag", "read_options", "refuse_change"]
+__all__ = [
+    "CHANGEABLE",
+    "Config",
+    "check_option",
+    "choose",
+    "default_of",
+    "flag",
+    "known_options",
+    "read_options",
+    "refuse_change",
+]
 
 Level = Literal["word", "char", "byte", "bpe"]
 Cell = Literal["lstm", "gru", "rnn"]
@@ -82,8 +94,14 @@ class Config:
 
     level: Level = _option(TEXT, "What a token is: word, char, byte or bpe.", default="word")
     lowercase: bool = _option(TEXT, "Lower-case the text first.", default=False)
-    min_count: int = _option(TEXT, "How often a word must occur to be known; the others are <unk>.", _COUNT)
-    vocab_size: int | None = _option(TEXT, "The number of tokens to know, the most frequent.", Range(2))
+    min_count: int = _option(
+        TEXT,
+        "How often a word must occur to be known; the others are <unk>. At level bpe: a pair, to be joined.",
+        _COUNT,
+    )
+    vocab_size: int | None = _option(
+        TEXT, "The number of tokens to know, the most frequent. Level byte always has 256.", Range(2)
+    )
 
     model: Cell = _option(MODEL, "lstm, gru or rnn.", default="lstm")
     embedding: int = _option(MODEL, "Numbers that stand for a token.", _COUNT)
@@ -99,7 +117,9 @@ class Config:
     initial_range: float | None = _option(
         MODEL, "Start all weights but the output bias in U(-R, R).", Range(0, 10, open_low=True), default=None
     )
-    unigram_bias: bool = _option(MODEL, "Start the output bias at the tokens' log frequencies.", default=True)
+    unigram_bias: bool = _option(
+        MODEL, "Start the output bias at the logarithm of the tokens' counts, one added to each.", default=True
+    )
 
     optimizer: OptimizerName = _option(
         TRAINING, "sgd, adam, adamw, nadam, adagrad, adadelta or rmsprop.", default="adam"
@@ -145,9 +165,8 @@ class Config:
     )
 
     def __post_init__(self) -> None:
-        for name, hint in _KINDS.items():
-            _check_kind(name, getattr(self, name), hint)
-            _check_range(name, getattr(self, name))
+        for name in _FIELDS:
+            check_option(name, getattr(self, name))
         if self.tied and self.embedding != self.hidden and self.layers == 1:
             raise NlpError(
                 f"--tied uses the embedding as the output layer, so that with one layer --embedding "
@@ -165,6 +184,9 @@ class Config:
             )
         if self.lowercase and self.level == "byte":
             raise NlpError("--lowercase changes characters, and --level byte reads bytes: leave one of them out")
+        if self.level == "byte" and (self.vocab_size is not None or self.min_count != 1):
+            other = "--min-count" if self.vocab_size is None else "--vocab-size"
+            raise NlpError(f"--level byte always knows the 256 bytes, so {other} does not go with it: leave it out")
 
     def to_json(self) -> dict[str, Any]:
         """The choice as plain values, in the order of the fields."""
@@ -173,7 +195,7 @@ class Config:
     @classmethod
     def from_json(cls, values: Any) -> Config:
         """The choice that `to_json` wrote; NlpError where a field is missing, unknown or of the wrong kind."""
-        given = _known_options(values)
+        given = known_options(values)
         if missing := [name for name in _FIELDS if name not in given]:
             raise NlpError(f"the configuration lacks the option {missing[0]!r}")
         return cls(**given)
@@ -195,17 +217,16 @@ def choose(preset: str | None = None, file: str | os.PathLike[str] | None = None
 
     Raises NlpError for an option outside its range, for a preset or option that there is not, and for a bad file.
     """
-    if preset is not None and preset not in PRESETS:
+    if preset is not None and (not isinstance(preset, str) or preset not in PRESETS):
         raise NlpError(f"--preset is one of {', '.join(PRESETS)}, not {preset!r}")
     chosen = {name: value for name, value in options.items() if value is not None}
-    given = {**PRESETS.get(preset or "", {}), **({} if file is None else read_options(file)), **_known_options(chosen)}
+    given = {**PRESETS.get(preset or "", {}), **({} if file is None else read_options(file)), **known_options(chosen)}
     level, optimizer = given.get("level", Config.level), given.get("optimizer", Config.optimizer)
-    _check_kind("level", level, Level)
-    _check_kind("optimizer", optimizer, OptimizerName)
+    check_option("level", level)
+    check_option("optimizer", optimizer)
     defaults = {**_LEVEL_DEFAULTS[level], "lr": _LEARNING_RATES[optimizer]}
     for name, value in given.items():  # before one size sets another: what is named is what was given
-        _check_kind(name, value, _KINDS[name])
-        _check_range(name, value)
+        check_option(name, value)
     sizes = {given[name] for name in ("embedding", "hidden") if name in given}
     if len(sizes) == 2:
         defaults["tied"] = False
@@ -229,18 +250,28 @@ def read_options(path: str | os.PathLike[str]) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise NlpError(f"the configuration file {path} is neither TOML nor JSON: {error}") from error
     try:
-        options = _known_options(content.get("options", content))
+        options = known_options(content.get("options", content))
     except NlpError as error:
         raise NlpError(f"{path}: {error}") from error
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _known_options(values: Any) -> dict[str, Any]:
+def known_options(values: Any) -> dict[str, Any]:
+    """The values by the names of Config's fields, - or _ in what is given; NumPy's numbers as Python's.
+
+    Raises NlpError for what is no mapping, and for an option that there is not or that is there twice.
+    """
     if not isinstance(values, Mapping):
         raise NlpError("the configuration is not a JSON object of options and their values")
-    given = {str(name).replace("-", "_"): value for name, value in values.items()}
-    if unknown := sorted(set(given) - set(_FIELDS)):
-        raise NlpError(f"the configuration has an option that this version does not know: {unknown[0]!r}")
+    given: dict[str, Any] = {}
+    for spelled, value in values.items():
+        name = str(spelled).replace("-", "_")
+        if name not in _FIELDS:
+            meant = did_you_mean(name, _FIELDS)
+            raise NlpError(f"the configuration has an option that this version does not know: {name!r}{meant}")
+        if name in given:
+            raise NlpError(f"the configuration has one option twice, as {flag(name)[2:]} and as {name}: leave one out")
+        given[name] = value.item() if isinstance(value, np.generic) else value
     return given
 
 
@@ -249,7 +280,7 @@ def refuse_change(run: str, config: Config, options: Mapping[str, Any]) -> Confi
 
     Raises NlpError that says the difference where another one is not what the run was started with.
     """
-    given = {name: value for name, value in _known_options(options).items() if value is not None}
+    given = {name: value for name, value in known_options(options).items() if value is not None}
     differing = [
         f"{flag(name)} {_in_words(getattr(config, name))}, not {_in_words(value)}"
         for name, value in given.items()
@@ -271,12 +302,13 @@ def default_of(name: str) -> str:
     if name == "lr":
         return ", ".join(f"{optimizer} {rate:g}" for optimizer, rate in _LEARNING_RATES.items())
     if len(set(by_level.values())) > 1:
-        return ", ".join(f"{level} {_default_in_words(name, value)}" for level, value in by_level.items())
+        return ", ".join(f"{level} {_default_in_words(name, value, level)}" for level, value in by_level.items())
     value = next(iter(by_level.values())) if by_level else _FIELDS[name].default
     return _default_in_words(name, value)
 
 
 _NONE_MEANS = {
+    "vocab_size byte": "256",
     "threads": "all",
     "dropout_input": "that of --dropout",
     "dropout_between": "that of --dropout",
@@ -284,8 +316,10 @@ _NONE_MEANS = {
 }
 
 
-def _default_in_words(name: str, value: Any) -> str:
-    return _NONE_MEANS.get(name, "no limit") if value is None else _in_words(value)
+def _default_in_words(name: str, value: Any, level: str = "") -> str:
+    if value is not None:
+        return _in_words(value)
+    return _NONE_MEANS.get(f"{name} {level}".rstrip(), "no limit")
 
 
 def _in_words(value: Any) -> str:
@@ -297,8 +331,15 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _check_kind(name: str, value: Any, hint: Any) -> None:
+def check_option(name: str, value: Any) -> None:
+    """Raise NlpError unless the value is of the option's kind and in its range."""
+    _check_kind(name, value)
+    _check_range(name, value)
+
+
+def _check_kind(name: str, value: Any) -> None:
     """NlpError unless the value is what the field's annotation says: a run's config.json may be edited by hand."""
+    hint = _KINDS[name]
     kinds = get_args(hint) or (hint,)
     if get_origin(hint) is Literal:
         if value not in kinds:
@@ -313,5 +354,5 @@ _SPOKEN = {int: "a whole number", float: "a number", bool: "true or false", str:
 def _check_range(name: str, value: Any) -> None:
     allowed = _FIELDS[name].metadata["range"]
     if allowed is not None and value is not None and value not in allowed:
-        finite = "" if -math.inf < value < math.inf else " and a finite number"
-        raise NlpError(f"{flag(name)} must be {allowed}{finite}, not {value}")
+        finite = "" if -math.inf < value < math.inf else ": give a finite number"
+        raise NlpError(f"{flag(name)} must be {allowed}, not {value}{finite}")

@@ -1,15 +1,17 @@
 """Writing files whole or not at all, with one sentence where the disk does not take them."""
 
+import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from nlp.errors import NlpError
 
-__all__ = ["TEMPORARY", "disk_errors", "replacing", "write_bytes", "write_text"]
+__all__ = ["TEMPORARY", "disk_errors", "replacing", "write_bytes", "write_json", "write_text"]
 
 TEMPORARY = ".tmp"  # how the name of a file ends that is being written
 
@@ -49,6 +51,12 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Make `path` hold `text` as UTF-8."""
     write_bytes(path, text.encode())
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Make `path` hold `content` as JSON that people can read; a file name that is no Unicode stays what it is."""
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    write_text(path, re.sub("[\ud800-\udfff]", lambda half: f"\\u{ord(half[0]):04x}", text) + "\n")
 
 
 @contextmanager

@@ -1,6 +1,9 @@
-"""The kind of error that the command line prints as a single sentence, without a traceback."""
+"""The kind of error that the command line prints as a single sentence, without a traceback, and words for it."""
 
-__all__ = ["NlpError", "NotFiniteError"]
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = ["NlpError", "NotFiniteError", "counted", "did_you_mean"]
 
 
 class NlpError(Exception):
@@ -12,3 +15,14 @@ class NlpError(Exception):
 
 class NotFiniteError(NlpError):
     """Training met a loss or a gradient that is nan or infinite."""
+
+
+def counted(number: int, noun: str) -> str:
+    """So many things in words: `1 token`, `2 tokens`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """To stand behind a name that there is not: which one was probably meant, nothing where none is like it."""
+    alike = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" (the nearest is {alike[0]!r})" if alike else ""

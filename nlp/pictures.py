@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlp.disk import write_bytes
+from nlp.errors import NlpError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,6 +29,7 @@ __all__ = [
     "is_empty",
     "log_axis",
     "new_figure",
+    "picture_format",
     "plain",
     "save",
     "whole_numbers",
@@ -39,6 +41,7 @@ Values = NDArray[np.float64]
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 GREY = "#6b6b6b"
 SURFACE, INK, GRID = "#ffffff", "#222222", "#e6e6e6"
+FORMATS = ("png", "svg", "pdf")
 POINTS = 1000  # of a line: more than a picture has columns
 
 
@@ -51,10 +54,18 @@ def new_figure(width: float, height: float, title: str) -> Figure:
     return figure
 
 
+def picture_format(path: Path) -> str:
+    """Which of `FORMATS` the end of the name asks for. Raises NlpError for any other."""
+    ending = path.suffix.lower().removeprefix(".")
+    if ending not in FORMATS:
+        raise NlpError(f"{path} does not say what kind of picture it is: let its name end in .png, .svg or .pdf")
+    return ending
+
+
 def save(figure: Figure, path: Path) -> None:
-    """Write a PNG file, whole or not at all. Raises NlpError where it cannot be written."""
+    """Write the picture as `picture_format` says, whole or not at all. Raises NlpError where it cannot be written."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
+    figure.savefig(buffer, format=picture_format(path), dpi=120)
     write_bytes(path, buffer.getvalue())
 
 

@@ -3,7 +3,7 @@
     config.json         every option, where the text is, the tokenizer, the versions
     vocabulary.json     the tokens and how often they occurred in training; tokenizer.json beside it for BPE
     data/               the text as token ids, and its description
-    best.safetensors    the best weights so far, under the names of the model's state_dict
+    best.safetensors    the best weights so far, under the names of the model's state_dict, and which run they are of
     last.safetensors    all that training needs to go on: weights, optimizer, schedule, random numbers, place in text
     metrics.jsonl       one JSON object a line: steps, epochs, and at the end the results
     curves.png          loss, perplexity, learning rate and gradient norm over the epochs
@@ -30,17 +30,21 @@ from filelock import FileLock, Timeout
 
 import minigrad
 from nlp.config import CHANGEABLE, Config
-from nlp.disk import TEMPORARY, disk_errors, write_bytes, write_text
+from nlp.disk import TEMPORARY, disk_errors, write_bytes, write_json, write_text
 from nlp.errors import NlpError
+from nlp.metrics import expect_record
 from nlp.models.rnn_lm import RNNLM
-from nlp.text import Tokenizer, Vocabulary, make_tokenizer
+from nlp.text import Prepared, Tokenizer, Vocabulary, make_tokenizer
+from nlp.versions import versions
 
-__all__ = ["LanguageModel", "RunFolder", "make_model", "versions"]
+__all__ = ["LanguageModel", "RunFolder", "make_model"]
 
 CONFIG, VOCABULARY, BEST, LAST = "config.json", "vocabulary.json", "best.safetensors", "last.safetensors"
 METRICS, CURVES, SAMPLE, LOCK = "metrics.jsonl", "curves.png", "sample.txt", ".lock"
 CHECKPOINT = "minigrad language model, to go on with"  # what last.safetensors says of itself
-_IN_CHECKPOINT = {"kind", "run", "metrics", "versions", "trainer"}
+RUN = "run"  # what a file of weights calls the identity of its run
+_IN_CHECKPOINT = {"kind", RUN, "metrics", "versions", "trainer"}
+TUNE, CHOSEN = "tune.json", "best.json"  # in a folder of nlp tune, whose trials are run folders: see nlp.tuning.search
 RUNS = Path("runs")  # where runs go that name no folder
 StrPath = str | os.PathLike[str]
 
@@ -88,6 +92,7 @@ class RunFolder:
 
     def __init__(self, path: StrPath) -> None:
         self.path = Path(path)
+        self._content: dict[str, Any] | None = None  # of config.json, once it was read or written
 
     @classmethod
     def create(cls, out: StrPath | None, name: str) -> RunFolder:
@@ -113,6 +118,8 @@ class RunFolder:
         if not folder.path.is_dir():
             what = "is a file, not a run folder" if folder.path.exists() else "does not exist"
             raise NlpError(f"the run folder {path} {what}: give a folder that nlp train made")
+        if (folder.path / TUNE).exists() and not (folder.path / CONFIG).exists():
+            raise NlpError(f"{path} is a folder of nlp tune, not of one run: {_what_to_take(folder.path)}")
         return folder
 
     def discard(self) -> None:
@@ -134,8 +141,9 @@ class RunFolder:
                 lock.acquire(timeout=0)
             except Timeout as error:
                 raise NlpError(f"another process is training in {self.path}: wait for its end, or stop it") from error
+        self._content = None  # another process may have written it since it was read
         try:
-            for leftover in self.path.rglob(f".*{TEMPORARY}"):
+            for leftover in self.path.rglob(f".*{TEMPORARY}"):  # named so by nlp.disk, and by minigrad.io just alike
                 leftover.unlink(missing_ok=True)
             yield
         finally:
@@ -143,27 +151,28 @@ class RunFolder:
 
     # ---- writing ----------------------------------------------------------------------------------------------------
 
-    def write_config(self, config: Config, text: Mapping[str, Any] | None, tokenizer: Tokenizer | None = None) -> None:
-        """What the run was asked for; `text` says which files it reads, None for a text that was in memory; the
-        tokenizer, and with it the vocabulary, is known once the text is read."""
+    def write_config(self, config: Config, text: Mapping[str, Any] | None, prepared: Prepared | None = None) -> None:
+        """What the run was asked for; `text` says which files it reads, None for a text that was in memory; tokenizer
+        and vocabulary are known once the text is prepared."""
         content = {
             "options": config.to_json(),
             "text": None if text is None else dict(text),
-            "tokenizer": None if tokenizer is None else tokenizer.settings(),
-            "vocabulary": None if tokenizer is None else self._vocabulary_digest(),
+            "tokenizer": None if prepared is None else prepared.tokenizer.settings(),
+            "vocabulary": None if prepared is None else _digest(prepared.vocabulary),
             "versions": versions(),
         }
-        write_text(self.path / CONFIG, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+        write_json(self.path / CONFIG, content)
+        self._content = content
 
     def write_best(self, weights: dict[str, Any]) -> None:
         """A model's state_dict."""
-        self._save(BEST, weights)
+        self._save(BEST, {**weights, RUN: self._identity()})
 
     def write_checkpoint(self, trainer: dict[str, Any]) -> None:
         """The trainer's state_dict, and how far metrics.jsonl belongs to it."""
         content = {
             "kind": CHECKPOINT,
-            "run": self._identity(),
+            RUN: self._identity(),
             "metrics": self._flushed(METRICS),
             "versions": versions(),
             "trainer": trainer,
@@ -199,14 +208,11 @@ class RunFolder:
         return path.stat().st_size
 
     def _identity(self) -> str:
-        """What a checkpoint must have been made with to go on here: options that may not change, and vocabulary."""
+        """What weights must have been made with to be this run's: options that may not change, and vocabulary."""
         content = self._config()
         options = {name: value for name, value in content["options"].items() if name not in CHANGEABLE}
-        made_with = [options, content["tokenizer"], content["vocabulary"]]
+        made_with = [options, content.get("tokenizer"), content.get("vocabulary")]
         return hashlib.sha256(json.dumps(made_with, sort_keys=True).encode()).hexdigest()
-
-    def _vocabulary_digest(self) -> str:
-        return hashlib.sha256(self._read(VOCABULARY).encode()).hexdigest()
 
     def _save(self, name: str, content: dict[str, Any]) -> None:
         with disk_errors(self.path / name):
@@ -224,10 +230,10 @@ class RunFolder:
         if content.get("tokenizer") is None:
             raise NlpError(f"{self.path} is not trained yet: go on with nlp train --resume {self.path}")
         tokenizer, vocabulary = self._tokenizer(content["tokenizer"]), self._vocabulary()
-        self.check_vocabulary()
+        self.check_vocabulary(vocabulary)
         model = make_model(config, len(vocabulary))
         if (self.path / BEST).exists() or (checkpoint := self.read_checkpoint(config.device)) is None:
-            self._load_weights(model, BEST, self._saved(BEST, config.device))
+            self._load_best(model, config.device)
         else:
             self._load_weights(model, LAST, checkpoint["trainer"]["best"] or checkpoint["trainer"]["model"])
         return LanguageModel(model.eval(), vocabulary, tokenizer, config)
@@ -266,7 +272,7 @@ class RunFolder:
         content = self._saved(LAST, device)
         if not isinstance(content, dict) or content.get("kind") != CHECKPOINT or not content.keys() >= _IN_CHECKPOINT:
             raise NlpError(f"{self.path / LAST} is no checkpoint of nlp train: it holds something else")
-        if content["run"] != self._identity():
+        if content[RUN] != self._identity():
             raise NlpError(f"{self.path / LAST} is the checkpoint of another run, with other options or another text")
         return content
 
@@ -280,10 +286,13 @@ class RunFolder:
         text = self._read(METRICS)
         whole = text[: text.rfind("\n") + 1]
         for number, line in enumerate(whole.splitlines(), 1):
-            yield _parse(line, f"line {number} of {self.path / METRICS}")
+            where = f"line {number} of {self.path / METRICS}"
+            yield expect_record(_parse(line, where), where)
 
     def _config(self) -> dict[str, Any]:
-        return _parse(self._read(CONFIG), str(self.path / CONFIG))
+        if self._content is None:
+            self._content = _parse(self._read(CONFIG), str(self.path / CONFIG))
+        return self._content
 
     def _tokenizer(self, settings: Any) -> Tokenizer:
         try:
@@ -291,9 +300,13 @@ class RunFolder:
         except (TypeError, NlpError) as error:
             raise NlpError(f"the tokenizer that {self.path / CONFIG} describes cannot be made: {error}") from error
 
-    def check_vocabulary(self) -> None:
-        """Raise NlpError where vocabulary.json is not the one that the run was begun with."""
-        if self._config().get("vocabulary") != self._vocabulary_digest():
+    def was_trained_with(self, vocabulary: Vocabulary) -> bool:
+        """Whether the run was begun with this vocabulary: with the same tokens, as often in the training text."""
+        return self._config().get("vocabulary") == _digest(vocabulary)
+
+    def check_vocabulary(self, vocabulary: Vocabulary) -> None:
+        """Raise NlpError where this, of vocabulary.json, is not the one that the run was begun with."""
+        if not self.was_trained_with(vocabulary):
             raise NlpError(
                 f"{self.path / VOCABULARY} is not the vocabulary that this run was trained with: put that one back"
             )
@@ -311,6 +324,16 @@ class RunFolder:
             return minigrad.load(path, map_location=device)
         except (ValueError, OSError) as error:
             raise NlpError(f"{path} is damaged: {' '.join(str(error).split())}") from error
+
+    def _load_best(self, model: RNNLM, device: str) -> None:
+        content = self._saved(BEST, device)
+        run = content.pop(RUN, None) if isinstance(content, dict) else None
+        self._load_weights(model, BEST, content)
+        if run != self._identity():
+            raise NlpError(
+                f"{self.path / BEST} does not hold the weights of this run, but of one with other options or another "
+                f"text: put this run's back, as nlp train --resume {self.path} does where there is a checkpoint"
+            )
 
     def _load_weights(self, model: RNNLM, name: str, weights: Any) -> None:
         try:
@@ -330,6 +353,19 @@ class RunFolder:
         if not path.is_file():
             raise NlpError(f"the run folder {self.path} has no {name}: nlp train did not make it, or broke off early")
         return path
+
+
+def _digest(vocabulary: Vocabulary) -> str:
+    return hashlib.sha256(vocabulary.to_json().encode()).hexdigest()
+
+
+def _what_to_take(tuned: Path) -> str:
+    """Which run is meant where someone names a folder of nlp tune: that of its best trial, once there is one."""
+    try:
+        run = tuned / json.loads((tuned / CHOSEN).read_text(encoding="utf-8"))["run"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"finish its search with nlp tune --resume {tuned}, which then names the run of its best trial"
+    return f"give {run}, the run of its best trial"
 
 
 def _first_free(parent: Path, name: str) -> Path:
@@ -354,24 +390,3 @@ def _parse(text: str, where: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise NlpError(f"{where} is not a JSON object")
     return content
-
-
-def versions() -> dict[str, str]:
-    """What computes: where all of it is the same, a run gives the same bytes."""
-    import platform
-
-    import numpy
-    from threadpoolctl import threadpool_info
-
-    blas = [
-        f"{one['internal_api']} {one.get('version')} {one.get('architecture', '')}"
-        for one in threadpool_info()
-        if one["user_api"] == "blas"
-    ]
-    return {
-        "minigrad": minigrad.__version__,
-        "numpy": numpy.__version__,
-        "python": platform.python_version(),
-        "blas": ", ".join(sorted({one.strip() for one in blas})),
-        "threads": str(minigrad.get_num_threads()),
-    }

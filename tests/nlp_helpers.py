@@ -1,10 +1,16 @@
-"""Small corpora and models for the tests of nlp."""
+"""Small corpora and models for the tests of nlp, and what they have in common about commands and searches."""
 
 from __future__ import annotations
 
-import numpy as np
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
-from nlp.config import Config, choose
+import numpy as np
+import pytest
+
+from nlp.config import Config, choose, flag
 from nlp.text import Corpus, Vocabulary, make_tokenizer
 
 PATTERN = "the cat sat on the mat and the dog ran to the red barn\n"
@@ -36,3 +42,63 @@ def random_corpus(seed: int, words: int = 30, length: int = 900) -> Corpus:
 def char_vocabulary(text: str) -> Vocabulary:
     """The characters of a text."""
     return Vocabulary.build(make_tokenizer("char").encode(text), specials=("<unk>",))
+
+
+# ---- the command line -----------------------------------------------------------------------------------------------
+
+
+def as_words(options: Mapping[str, object]) -> list[str]:
+    """Options as they are given on the command line."""
+    return [word for name, value in options.items() for word in (flag(name), str(value))]
+
+
+def call(*words: object) -> Any:
+    """What `nlp WORDS` returns and writes, in this process."""
+    testing = pytest.importorskip("typer.testing", reason="the command line needs the nlp extra")
+    from nlp.cli import app
+
+    return testing.CliRunner(env={"COLUMNS": "150"}).invoke(app, [str(word) for word in words])
+
+
+def written(name: str, content: bytes) -> Callable[[], Path]:
+    """Makes a file in what is then the current folder."""
+
+    def make() -> Path:
+        Path(name).write_bytes(content)
+        return Path(name)
+
+    return make
+
+
+def told_in_one_sentence(words: list[object], message: str, run: Path | None = None) -> None:
+    """Call nlp with a mistake, where "RUN" is the run and files that `written` makes come to be: it is told so."""
+    result = call(*(word() if callable(word) else run if word == "RUN" else word for word in words))
+    assert result.exit_code == 2, result.output
+    assert result.stderr.startswith("nlp: ")
+    assert result.stderr.count("\n") == 1
+    assert message in result.stderr
+    assert "Traceback" not in result.output
+
+
+# ---- searches -------------------------------------------------------------------------------------------------------
+
+
+def trials_with_weights(search: Any) -> list[str]:
+    """The trials of a search that have weights on the disk."""
+    return sorted({path.parent.name for path in search.folder.path.glob("trials/*/*.safetensors")})
+
+
+def timeless(results: list[Any]) -> list[tuple[Any, ...]]:
+    """Results without what the clock decides."""
+    return [(one.trial, one.rung, one.options, one.valid_loss, one.epochs, one.broken) for one in results]
+
+
+def same_search(search: Any, other: Any) -> None:
+    """The same table, the same best trial with the same weights, and no others kept."""
+    assert timeless(search.results) == timeless(other.results)
+    assert search.best.trial == other.best.trial
+    best, others = (one.best_run / "best.safetensors" for one in (search, other))
+    assert best.read_bytes() == others.read_bytes()
+    assert trials_with_weights(search) == trials_with_weights(other)
+    ours, theirs = (json.loads((one.folder.path / "best.json").read_text()) for one in (search, other))
+    assert ours == theirs

@@ -1,13 +1,15 @@
-"""How numbers are shown: tables of figures, durations, sizes."""
+"""How lines and numbers are shown: as they are; in tables of figures, durations, sizes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Value", "duration", "figures", "size"]
+__all__ = ["Value", "duration", "figures", "say", "size", "tokens_by_part"]
 
 Value = str | float | None
 
@@ -27,6 +29,16 @@ def _written(value: Value, digits: int) -> str:
     if value is None:
         return ""
     return value if isinstance(value, str) else f"{value:,}" if isinstance(value, int) else f"{value:,.{digits}f}"
+
+
+def say(console: Console, text: str) -> None:
+    """A line as it is: nothing in it is coloured, taken for markup or broken to the console's width."""
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def tokens_by_part(corpus: Mapping[str, Any]) -> str:
+    """How many tokens each part of a prepared text has, by its description."""
+    return ", ".join(f"{sizes['tokens']:,} {part}" for part, sizes in corpus["parts"].items())
 
 
 def duration(seconds: float) -> str:

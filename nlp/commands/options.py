@@ -14,25 +14,33 @@ from nlp.presets import PRESETS
 
 __all__ = ["ConfigFile", "Files", "Preset", "Test", "Texts", "Train", "Valid", "text_sources", "with_config_options"]
 
-Files = Annotated[list[Path] | None, typer.Argument(help="Texts, as with --text.", show_default=False)]
+# The texts are no `Path` yet: that would make the folder "." of an empty name.
+Files = Annotated[list[str] | None, typer.Argument(help="Texts, as with --text.", show_default=False)]
 Texts = Annotated[
-    list[Path] | None, typer.Option(help="A UTF-8 text, split 90/5/5; may be repeated.", rich_help_panel=TEXT)
+    list[str] | None,
+    typer.Option(help="A UTF-8 text, split 90/5/5; may be repeated.", metavar="<path>", rich_help_panel=TEXT),
 ]
-Train = Annotated[Path | None, typer.Option(help="A text to train on, taken whole.", rich_help_panel=TEXT)]
+Train = Annotated[
+    str | None, typer.Option(help="A text to train on, taken whole.", metavar="<path>", rich_help_panel=TEXT)
+]
 Valid = Annotated[
-    Path | None, typer.Option(help="A text to choose the best weights by, beside --train.", rich_help_panel=TEXT)
+    str | None,
+    typer.Option(help="A text to choose the best weights by, beside --train.", metavar="<path>", rich_help_panel=TEXT),
 ]
-Test = Annotated[Path | None, typer.Option(help="A text to judge the result by, beside --train.", rich_help_panel=TEXT)]
+Test = Annotated[
+    str | None,
+    typer.Option(help="A text to judge the result by, beside --train.", metavar="<path>", rich_help_panel=TEXT),
+]
 Preset = Annotated[str | None, typer.Option(help=f"A paper's settings: {', '.join(PRESETS)}.")]
 ConfigFile = Annotated[Path | None, typer.Option(help="Options from a TOML or JSON file, or a run's config.json.")]
 
 
 def text_sources(
-    files: list[Path] | None, text: list[Path] | None, train: Path | None, valid: Path | None, test: Path | None
+    files: list[str] | None, text: list[str] | None, train: str | None, valid: str | None, test: str | None
 ) -> dict[str, Any]:
     """The texts that were given, as `nlp.text.load_corpus` takes them."""
     texts = {"text": [*(text or ()), *(files or ())], "train": train, "valid": valid, "test": test}
-    return {name: value for name, value in texts.items() if value}
+    return {name: value for name, value in texts.items() if value not in (None, [])}
 
 
 def with_config_options(command: Callable[..., Any]) -> Callable[..., Any]:

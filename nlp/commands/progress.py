@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol, Self, TypeVar
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from nlp.commands.figures import duration, figures, size
+from nlp.commands.figures import duration, figures, say, size, tokens_by_part
 from nlp.config import Config
 from nlp.evaluation.scoring import perplexity
-from nlp.run_folder import RunFolder
 from nlp.training.events import Epoch, Step, Tick
 from nlp.training.experiment import Experiment, Results
 from nlp.training.rehearsal import Rehearsal
+from nlp.training.stopping import listening_for_stop
 
-__all__ = ["Display", "reading", "show_rehearsal"]
+__all__ = ["Display", "reading", "show_rehearsal", "show_until_stopped"]
 
 EPOCH_LINE = "{:>5}  {:>10}  {:>10}  {:>9}  {:>8}  {:>7}  {}"
 HEADINGS = ("epoch", "train ppl", "valid ppl", "lr", "tokens/s", "time", "")
@@ -40,17 +41,44 @@ def reading(console: Console) -> Iterator[Callable[[str, float], None]]:
         yield note
 
 
+Event = TypeVar("Event", contravariant=True)
+
+
+class Shows(Protocol[Event]):
+    """What shows the events of something long; a context manager around it."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def show(self, event: Event) -> None: ...
+
+
+def show_until_stopped(events: Iterable[Event], display: Shows[Event], save: Callable[[], None], going_on: str) -> None:
+    """Show the events to the end, or until Ctrl-C or SIGTERM asks to stop: then save, name the command for `going_on`,
+    and exit as a program does that the signal ended."""
+    with listening_for_stop() as stop, display:
+        for event in events:
+            display.show(event)
+            if stop:
+                save()
+                break
+    if stop:
+        typer.echo(f"nlp: stopped, and everything is saved: go on with {going_on}", err=True)
+        raise typer.Exit(stop.exit_code)
+
+
 class Display:
-    """Shows the events of one run on a console; used as a context manager around the training.
+    """Shows one run on a console: what is about to be trained, then its events; a context manager around the training.
 
     Where the console is no terminal there is no bar, only the lines.
     """
 
-    def __init__(self, console: Console, epochs: int) -> None:
-        self.console = console
-        self.epochs = epochs
+    def __init__(self, console: Console, experiment: Experiment) -> None:
+        self.console, self.experiment = console, experiment
+        self.epochs = experiment.config.epochs
         self.bar = Progress(
-            TextColumn("epoch {task.fields[epoch]}/" + str(epochs)),
+            TextColumn("epoch {task.fields[epoch]}/" + str(self.epochs)),
             BarColumn(),
             TextColumn(BAR_TEXT),
             TimeElapsedColumn(),
@@ -62,23 +90,25 @@ class Display:
         )
         self.task = self.bar.add_task("", total=None, epoch=1, loss=0.0, perplexity=0.0, speed=0.0, visible=False)
 
-    def __enter__(self) -> Display:
+    def __enter__(self) -> Self:
+        self._opening()
         self.bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.bar.stop()
 
-    def opening(self, experiment: Experiment) -> None:
+    def _opening(self) -> None:
         """What is about to be trained, on what, and where it goes."""
+        experiment = self.experiment
         parameters = sum(parameter.numel() for parameter in experiment.model.parameters())
         grid = _about(experiment.config, experiment.corpus, len(experiment.vocabulary), parameters)
         grid.add_row("run folder", str(experiment.folder.path))
         self.console.print(grid)
         for note in experiment.notes:
-            self._line(f"Note: {note}.")
+            say(self.console, f"Note: {note}.")
         self.console.print()
-        self._line(EPOCH_LINE.format(*HEADINGS))
+        say(self.console, EPOCH_LINE.format(*HEADINGS))
 
     def show(self, event: Tick | Step | Epoch) -> None:
         """Move the bar, or write an epoch's line."""
@@ -98,7 +128,8 @@ class Display:
 
     def _epoch(self, event: Epoch) -> None:
         notes = ("" if event.improved else "not better", "averaged" if event.averaged else "", event.end)
-        self._line(
+        say(
+            self.console,
             EPOCH_LINE.format(
                 event.epoch,
                 f"{event.train_perplexity:,.2f}",
@@ -107,11 +138,12 @@ class Display:
                 f"{event.tokens_per_second:,.0f}",
                 duration(event.seconds),
                 "; ".join(part for part in notes if part),
-            )
+            ),
         )
 
-    def results(self, results: Results, folder: RunFolder) -> None:
+    def results(self, results: Results) -> None:
         """The perplexities beside those of the unigram model, and the sample."""
+        path = self.experiment.folder.path
         headings = ("best weights on", "tokens", "perplexity", "unigram", "per word", "bits/char")
         rows = [
             (
@@ -127,12 +159,9 @@ class Display:
         self.console.print()
         self.console.print(figures(headings, rows, digits={"bits/char": 4}))
         self.console.print()
-        self._line(results.sample)
+        say(self.console, results.sample)
         self.console.print()
-        self._line(f"everything is in {folder.path}; write more with: nlp generate {folder.path}")
-
-    def _line(self, text: str) -> None:
-        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        say(self.console, f"everything is in {path}; write more with: nlp generate {path}")
 
 
 def show_rehearsal(console: Console, config: Config, rehearsal: Rehearsal) -> None:
@@ -160,9 +189,8 @@ def show_rehearsal(console: Console, config: Config, rehearsal: Rehearsal) -> No
 
 def _about(config: Config, corpus: dict[str, Any], vocabulary: int, parameters: int) -> Table:
     grid = Table.grid(padding=(0, 2))
-    tokens = ", ".join(f"{sizes['tokens']:,} {part}" for part, sizes in corpus["parts"].items())
     grid.add_row("text", corpus["source"])
-    grid.add_row("tokens", f"{tokens}: {_KINDS[config.level]}")
+    grid.add_row("tokens", f"{tokens_by_part(corpus)}: {_KINDS[config.level]}")
     grid.add_row("vocabulary", f"{vocabulary:,}")
     grid.add_row(
         "model",

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nlp.commands.figures import Value, duration, figures
+from nlp.commands.figures import Value, duration, figures, say
 from nlp.config import flag
 from nlp.evaluation.compare import RunSummary, differing_options, not_comparable
 from nlp.evaluation.look import ParameterSummary
@@ -38,9 +38,9 @@ def show_evaluations(console: Console, judged: Mapping[str, TextEvaluation]) -> 
     ]
     console.print(figures(headings, rows, digits={"bits/char": 4, "bits/byte": 4}))
     for context in dict.fromkeys(one.context for one in judged.values()):
-        _line(console, f"Context of a token: {context}.")
+        say(console, f"Context of a token: {context}.")
     if any(one.unknown for one in judged.values()):
-        _line(
+        say(
             console,
             "Unknown tokens are not in the run's vocabulary and count as <unk>, which is easier to foresee than they: "
             "compare only with models that know the same tokens.",
@@ -71,7 +71,7 @@ def show_next(console: Console, likeliest: Sequence[tuple[str, float]]) -> None:
     for token, probability in likeliest:
         table.add_row(Text(token), f"{probability:.2%}", Text("█" * round(BAR * probability / largest), style="blue"))
     console.print(table)
-    _line(console, f"All others together: {max(0.0, 1 - sum(probability for _, probability in likeliest)):.2%}.")
+    say(console, f"All others together: {max(0.0, 1 - sum(probability for _, probability in likeliest)):.2%}.")
 
 
 def show_comparison(console: Console, summaries: Sequence[RunSummary]) -> None:
@@ -90,7 +90,7 @@ def show_comparison(console: Console, summaries: Sequence[RunSummary]) -> None:
     }
     console.print(figures(("", *(one.name for one in summaries)), [(name, *of) for name, of in lines.items()]))
     for reason in not_comparable(summaries):
-        _line(console, reason)
+        say(console, reason)
 
 
 def show_parameters(console: Console, parameters: Sequence[ParameterSummary]) -> None:
@@ -113,7 +113,7 @@ def show_nearest(console: Console, neighbours: Mapping[str, Sequence[tuple[str, 
     for token, near in neighbours.items():
         table.add_row(Text(token), Text(", ".join(f"{other} {cosine:.2f}" for other, cosine in near)))
     console.print()
-    _line(console, "Nearest in the embedding (cosine):")
+    say(console, "Nearest in the embedding (cosine):")
     console.print(table)
 
 
@@ -125,7 +125,3 @@ def _option(value: object) -> str:
     if value is None or isinstance(value, bool):
         return {None: "-", True: "on", False: "off"}[value]
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _line(console: Console, text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -21,6 +21,9 @@ from nlp.commands.options import (
 )
 from nlp.config import Config, choose, flag
 from nlp.errors import NlpError
+
+if TYPE_CHECKING:
+    from nlp.training.experiment import Experiment
 
 __all__ = ["register"]
 
@@ -91,23 +94,13 @@ def _resume(console: Console, run: Path, file: Path | None, options: dict[str, A
         _run(console, experiment)
 
 
-def _run(console: Console, experiment: Any) -> None:
+def _run(console: Console, experiment: Experiment) -> None:
     """Train to the end, or until a signal asks to stop; everything is saved either way."""
-    from nlp.commands.progress import Display
-    from nlp.training.stopping import listening_for_stop
+    from nlp.commands.progress import Display, show_until_stopped
 
-    folder = experiment.folder
-    with listening_for_stop() as stop, Display(console, experiment.config.epochs) as display:
-        display.opening(experiment)
-        for event in experiment.train():
-            display.show(event)
-            if stop:
-                experiment.save()
-                break
-    if stop:
-        typer.echo(f"nlp: stopped, and everything is saved: go on with nlp train --resume {folder.path}", err=True)
-        raise typer.Exit(stop.exit_code)
-    display.results(experiment.finish(), folder)
+    display = Display(console, experiment)
+    show_until_stopped(experiment.train(), display, experiment.save, f"nlp train --resume {experiment.folder.path}")
+    display.results(experiment.finish())
 
 
 def _rehearse(console: Console, config: Config, sources: dict[str, Any]) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 from rich.console import Console
 
+from nlp.commands.figures import say, tokens_by_part
 from nlp.commands.options import (
     ConfigFile,
     Files,
@@ -25,7 +26,7 @@ from nlp.errors import NlpError
 
 if TYPE_CHECKING:
     from nlp.training.experiment import Results
-    from nlp.tuning.search import Result, Search, TrialEvent
+    from nlp.tuning.search import Result, Search, TrialEvent, TrialNote
 
 __all__ = ["register"]
 
@@ -86,7 +87,10 @@ def tune(
         Path | None, typer.Option(help="The folder. Default: the first free runs/NAME-tune-N.", show_default=False)
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="Go on with the search in this folder, to the bit as if never stopped.")
+        Path | None,
+        typer.Option(
+            help="Go on with the search in this folder, to the bit as if never stopped; takes no other option."
+        ),
     ] = None,
     preset: Preset = None,
     config: ConfigFile = None,
@@ -137,23 +141,10 @@ def _resume(console: Console, folder: Path) -> None:
 
 def _run(console: Console, search: Search) -> None:
     """Search to the end, or until a signal asks to stop; everything is saved either way."""
-    from nlp.training.stopping import listening_for_stop
-    from nlp.tuning.search import Result
+    from nlp.commands.progress import show_until_stopped
 
-    with listening_for_stop() as stop, _Display(console, search) as display:
-        for event in search.run():
-            if isinstance(event, Result):
-                display.result(event)
-            else:
-                display.progress(event)
-            if stop:
-                search.save()
-                break
-    if stop:
-        typer.echo(
-            f"nlp: stopped, and everything is saved: go on with nlp tune --resume {search.folder.path}", err=True
-        )
-        raise typer.Exit(stop.exit_code)
+    display = _Display(console, search)
+    show_until_stopped(search.run(), display, search.save, f"nlp tune --resume {search.folder.path}")
     display.end(search.finish())
 
 
@@ -171,15 +162,14 @@ class _Display:
         self.trial = 0
         self.task = self.bar.add_task("", total=None, visible=False)
 
-    def __enter__(self) -> _Display:
-        plan, parts = self.search.plan, self.search.prepared.corpus["parts"]
-        tokens = ", ".join(f"{sizes['tokens']:,} {part}" for part, sizes in parts.items())
+    def __enter__(self) -> Self:
+        plan, corpus = self.search.plan, self.search.prepared.corpus
         rungs = ", then the best ".join(f"{rung.trials} to epoch {rung.epochs}" for rung in plan.rungs)
-        self._line(f"text        {self.search.prepared.corpus['source']}")
-        self._line(f"tokens      {tokens}")
-        self._line(f"trials      {rungs}")
-        self._line(f"folder      {self.search.folder.path}\n")
-        self._line(_row("trial", list(plan.ranges), "valid ppl", "epochs", "minutes"))
+        say(self.console, f"text        {corpus['source']}")
+        say(self.console, f"tokens      {tokens_by_part(corpus)}")
+        say(self.console, f"trials      {rungs}")
+        say(self.console, f"folder      {self.search.folder.path}\n")
+        say(self.console, _row("trial", list(plan.ranges), "valid ppl", "epochs", "minutes"))
         for result in self.search.results:  # of a search that goes on
             self.result(result)
         self.bar.start()
@@ -188,9 +178,20 @@ class _Display:
     def __exit__(self, *_: object) -> None:
         self.bar.stop()
 
+    def show(self, event: TrialEvent | TrialNote | Result) -> None:
+        """Move the bar, or write a line."""
+        from nlp.tuning.search import Result, TrialNote
+
+        if isinstance(event, Result):
+            self.result(event)
+        elif isinstance(event, TrialNote):
+            say(self.console, f"Note on trial {event.trial:03}: {event.text}.")
+        else:
+            self.progress(event)
+
     def progress(self, event: TrialEvent) -> None:
         """Move the bar."""
-        from nlp.training.trainer import Tick
+        from nlp.training.events import Tick
 
         if event.trial != self.trial:
             self.trial = event.trial
@@ -201,25 +202,22 @@ class _Display:
 
     def result(self, result: Result) -> None:
         """A line for a trial that has ended, or come to the end of a rung."""
-        self._line(_result_row(result))
+        say(self.console, _result_row(result))
 
     def end(self, results: Results) -> None:
         """The best trials in order, how good the first one is, and how to use it."""
         search = self.search
         ranking = search.ranking()
-        self._line(f"\nthe best{f' {PLACES} of {len(ranking)}' if len(ranking) > PLACES else ''}:\n")
-        self._line(_row("trial", list(search.plan.ranges), "valid ppl", "epochs", "minutes"))
+        say(self.console, f"\nthe best{f' {PLACES} of {len(ranking)}' if len(ranking) > PLACES else ''}:\n")
+        say(self.console, _row("trial", list(search.plan.ranges), "valid ppl", "epochs", "minutes"))
         for result in ranking[:PLACES]:
-            self._line(_result_row(result))
+            say(self.console, _result_row(result))
         figures = ", ".join(
             f"{part} perplexity {evaluation.perplexity:,.2f} (unigram {results.unigram[part]:,.2f})"
             for part, evaluation in results.model.items()
         )
-        self._line(f"\ntrial {search.best.trial}, its text read in one piece: {figures}")
-        self._line(f"use it with: nlp generate {search.best_run}")
-
-    def _line(self, text: str) -> None:
-        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        say(self.console, f"\ntrial {search.best.trial}, its text read in one piece: {figures}")
+        say(self.console, f"use it with: nlp generate {search.best_run}")
 
 
 def _result_row(result: Result) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from nlp.disk import write_text
+from nlp.disk import write_json
 from nlp.errors import NlpError
 
 __all__ = ["register"]
@@ -110,8 +109,10 @@ def next_words(
 
 def evaluate(
     run: Run,
-    text: Annotated[list[Path], typer.Option(help="A UTF-8 text; may be repeated.", show_default=False)],
-    files: Annotated[list[Path] | None, typer.Argument(help="Further texts.", show_default=False)] = None,
+    text: Annotated[
+        list[str], typer.Option(help="A UTF-8 text; may be repeated.", metavar="<path>", show_default=False)
+    ],
+    files: Annotated[list[str] | None, typer.Argument(help="Further texts.", show_default=False)] = None,
     context: Annotated[
         str,
         typer.Option(
@@ -138,9 +139,10 @@ def evaluate(
     if documents not in (None, "line", "blank"):
         raise NlpError(f"--documents is line or blank, not {documents!r}")
     settings: dict[str, Any] = {"context": _context(context), "documents": documents}
-    paths = [*text, *(files or ())]
-    for path in paths:
-        TextFile(path)  # a wrong path is told before hours are spent on the others
+    given = [*text, *(files or ())]
+    for name in given:
+        TextFile(name)  # a wrong path is told before hours are spent on the others
+    paths = [Path(name) for name in given]
     language_model = nlp.load(run, device)
     judged = {}
     for path in paths:
@@ -154,15 +156,17 @@ def evaluate(
 
 def compare(
     runs: Annotated[list[Path], typer.Argument(help="Folders that nlp train made.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="Where the picture of their validation perplexity goes.")] = Path(
-        "compare.png"
-    ),
+    out: Annotated[
+        Path, typer.Option(help="Where the picture of their validation perplexity goes: .png, .svg or .pdf.")
+    ] = Path("compare.png"),
     json_file: JsonFile = None,
 ) -> None:
     """Runs beside each other: where their options differ, what they came to, and a picture of how they got there."""
     from nlp.commands.tables import show_comparison
     from nlp.evaluation.compare import draw_comparison, summarize
+    from nlp.pictures import picture_format
 
+    picture_format(out)  # a wrong name is told before the runs are read
     summaries = summarize(runs)
     show_comparison(Console(), summaries)
     draw_comparison(summaries, out)
@@ -246,6 +250,5 @@ def _bar(name: str) -> Iterator[Callable[[float], None] | None]:
 
 
 def _write_json(path: Path | None, content: Any) -> None:
-    if path is None:
-        return
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    if path is not None:
+        write_json(path, content)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +12,7 @@ from nlp.errors import NlpError
 from nlp.evaluation.scoring import perplexity
 from nlp.pictures import colour, dashes, finite, log_axis, new_figure, plain, save, whole_numbers
 from nlp.run_folder import RunFolder
+from nlp.text.prepare import CORPUS, DATA, read_description
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["RunSummary", "differing_options", "draw_comparison", "not_comparable", "summarize"]
 
 MACHINE = ("device", "threads", "checkpoint_minutes")  # options that decide nothing about the result
-CORPUS = Path("data") / "corpus.json"
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ def _summarize(folder: RunFolder, name: str) -> RunSummary:
     return RunSummary(
         name=name,
         options=folder.read_config().to_json(),
-        corpus=_read_corpus(folder.path / CORPUS),
+        corpus=_read_corpus(folder.path),
         vocabulary=language_model.vocabulary.tokens,
         parameters=sum(parameter.numel() for parameter in language_model.model.parameters()),
         valid_losses=tuple(record["valid_loss"] for record in epochs),
@@ -110,11 +109,11 @@ def _summarize(folder: RunFolder, name: str) -> RunSummary:
     )
 
 
-def _read_corpus(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise NlpError(f"{path} cannot be read, so that the run's text is not known: {error}") from error
+def _read_corpus(run: Path) -> dict[str, Any]:
+    corpus = read_description(run)
+    if "valid" not in corpus["parts"]:
+        raise NlpError(f"{run / DATA / CORPUS} tells of no validation text, by which runs are compared")
+    return corpus
 
 
 # ---- beside each other ----------------------------------------------------------------------------------------------
@@ -154,7 +153,7 @@ def _list(names: Sequence[str]) -> str:
 
 
 def draw_comparison(summaries: Sequence[RunSummary], path: Path) -> None:
-    """Draw the validation perplexity of each run over its epochs and over the time it was trained, as a PNG file.
+    """Draw the validation perplexity of each run over its epochs and over the time it was trained (see `save`).
 
     It is that per token where all runs have the same tokens, otherwise that per word. Raises NlpError where the picture
     cannot be written.

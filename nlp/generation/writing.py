@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from nlp.errors import NlpError
+from nlp.errors import NlpError, did_you_mean
 from nlp.generation.beam import beam_search
 from nlp.generation.sampling import Ids, Sampling, draw_ids
 from nlp.run_folder import LanguageModel
@@ -18,6 +18,7 @@ from nlp.text.writer import Writer
 
 __all__ = ["LENGTHS", "generate", "generate_samples", "likeliest_text", "unknown_tokens"]
 
+DRAWING = ("temperature", "top_k", "top_p")
 LENGTHS = {"word": 120, "bpe": 200, "char": 800, "byte": 800}  # tokens: a short page
 
 
@@ -127,6 +128,9 @@ def _opening(
 def _draw(
     language_model: LanguageModel, context: Ids, sampling: dict[str, Any], rows: int, seed: int | None
 ) -> Iterator[Ids]:
+    for name in sampling.keys() - set(DRAWING):
+        meant = did_you_mean(name, (*DRAWING, "length", "stop", "seed"))
+        raise NlpError(f"there is no option {name!r} for writing{meant}: how tokens are drawn say {', '.join(DRAWING)}")
     never = _never(language_model)
     return draw_ids(language_model.model, context, Sampling(**sampling), rows=rows, seed=seed, never=never)
 

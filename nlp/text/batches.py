@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp.errors import NlpError
+from nlp.errors import NlpError, counted
 
 __all__ = ["IGNORED", "BpttBatches", "EvaluationBatches", "batchify"]
 
@@ -29,8 +29,9 @@ def batchify(ids: Ids, batch_size: int) -> Ids:
     _at_least_one(batch_size, "batch size")
     if len(ids) < 2 * batch_size:
         raise NlpError(
-            f"a text of {len(ids)} tokens is too short for {batch_size} streams, which need at least {2 * batch_size}: "
-            "give a longer text or a smaller batch size"
+            f"a text of {counted(len(ids), 'token')} is too short for {counted(batch_size, 'stream')}, which "
+            f"{'needs' if batch_size == 1 else 'need'} at least {2 * batch_size}: give a longer text or a smaller "
+            "batch size"
         )
     length = len(ids) // batch_size
     return ids[: length * batch_size].reshape(batch_size, length).T
@@ -84,7 +85,7 @@ class EvaluationBatches:
         _at_least_one(batch_size, "batch size")
         _at_least_one(bptt, "BPTT length")
         if len(ids) < 2:
-            raise NlpError(f"a text of {len(ids)} tokens has no token to predict: at least 2 are needed")
+            raise NlpError(f"a text of {counted(len(ids), 'token')} has no token to predict: at least 2 are needed")
         self.ids, self.bptt, self.scored = ids, bptt, len(ids) - 1
         self.batch_size = min(batch_size, self.scored)
         length, longer = divmod(self.scored, self.batch_size)  # the first streams have one step more

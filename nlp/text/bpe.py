@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from nlp.disk import write_text
 from nlp.errors import NlpError
-from nlp.text.byte_tokens import Utf8Spelling, bytes_of, name_of
+from nlp.text.byte_tokens import Utf8Tokens, name_of
 
 __all__ = ["SMALLEST", "TOKENIZER", "BpeTokenizer"]
 
@@ -27,7 +27,7 @@ NEWLINE = b"\n"
 LONGEST_WORD, LONGEST_RUN = 200, 2000  # characters without white space: of one word, and of what is learnt from
 
 
-class BpeTokenizer:
+class BpeTokenizer(Utf8Tokens):
     """Pieces of words, found by joining again and again the two neighbours that stand together most often.
 
     It starts from bytes, so that any text has tokens and none is unknown: `decode(encode(text)) == text`, always (with
@@ -38,7 +38,6 @@ class BpeTokenizer:
     """
 
     level = "bpe"
-    specials: tuple[str, ...] = ()
 
     def __init__(self, library: Any, *, lowercase: bool = False) -> None:
         """From a `tokenizers.Tokenizer`. `BpeTokenizer.train` and `BpeTokenizer.load` make one."""
@@ -112,15 +111,6 @@ class BpeTokenizer:
 
     def encode(self, text: str) -> list[str]:
         return [self.tokens[id] for id in self.ids(text).tolist()]
-
-    def decode(self, tokens: Iterable[str]) -> str:
-        return b"".join(map(bytes_of, tokens)).decode("utf-8", "replace")
-
-    def spelling(self) -> Utf8Spelling:
-        return Utf8Spelling()
-
-    def settings(self) -> dict[str, str | bool]:
-        return {"level": self.level, "lowercase": self.lowercase}
 
 
 def _tokenizers() -> Any:

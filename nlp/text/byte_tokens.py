@@ -4,7 +4,7 @@ import codecs
 import re
 from collections.abc import Iterable
 
-__all__ = ["BYTE_NAMES", "ByteTokenizer", "Utf8Spelling", "bytes_of", "name_of"]
+__all__ = ["BYTE_NAMES", "ByteTokenizer", "Utf8Tokens", "bytes_of", "name_of"]
 
 _ESCAPE = re.compile(r"<0x([0-9A-F]{2})>")
 
@@ -54,7 +54,24 @@ class Utf8Spelling:
         return self._decoder.decode(b"", final=True)
 
 
-class ByteTokenizer:
+class Utf8Tokens:
+    """What tokenizers have in common whose tokens are bytes or several of them, under the names of `name_of`."""
+
+    level: str
+    specials: tuple[str, ...] = ()
+    lowercase: bool
+
+    def decode(self, tokens: Iterable[str]) -> str:
+        return b"".join(map(bytes_of, tokens)).decode("utf-8", "replace")
+
+    def spelling(self) -> Utf8Spelling:
+        return Utf8Spelling()
+
+    def settings(self) -> dict[str, str | bool]:
+        return {"level": self.level, "lowercase": self.lowercase}
+
+
+class ByteTokenizer(Utf8Tokens):
     """The bytes of the text's UTF-8 are its tokens, under the names of `name_of`: ``a``, ``<0x0A>``, ``<0xC3>``.
 
     `decode(encode(text)) == text`, always (with `lowercase`, the text is lower-cased first). Tokens that are no UTF-8,
@@ -62,7 +79,6 @@ class ByteTokenizer:
     """
 
     level = "byte"
-    specials: tuple[str, ...] = ()
 
     def __init__(self, *, lowercase: bool = False) -> None:
         self.lowercase = lowercase
@@ -73,12 +89,3 @@ class ByteTokenizer:
 
     def encode(self, text: str) -> list[str]:
         return [BYTE_NAMES[byte] for byte in self.data(text)]
-
-    def decode(self, tokens: Iterable[str]) -> str:
-        return b"".join(map(bytes_of, tokens)).decode("utf-8", "replace")
-
-    def spelling(self) -> Utf8Spelling:
-        return Utf8Spelling()
-
-    def settings(self) -> dict[str, str | bool]:
-        return {"level": self.level, "lowercase": self.lowercase}

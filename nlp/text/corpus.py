@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from nlp.errors import NlpError
+from nlp.errors import NlpError, counted, did_you_mean
 from nlp.text.files import JoinedFiles, StrPath, TextFile
 from nlp.text.python_docs import python_documentation
 
@@ -20,6 +20,7 @@ __all__ = ["Corpus", "Part", "Text", "default_corpus", "load_corpus", "split"]
 
 TRAIN_SHARE, VALID_SHARE, TEST_SHARE = 0.90, 0.05, 0.05
 PIECE = 1 << 20  # characters of a text in memory, to its next line end, that are read at a time
+SOURCES = ("text", "train", "valid", "test")  # what `load_corpus` calls its files
 BLOCK = 10  # paragraphs of the default corpus that stay together in one part
 
 
@@ -129,6 +130,7 @@ def load_corpus(
     train: StrPath | None = None,
     valid: StrPath | None = None,
     test: StrPath | None = None,
+    **other: Any,
 ) -> Corpus:
     """A corpus from UTF-8 files; with no argument, the default corpus.
 
@@ -137,21 +139,35 @@ def load_corpus(
       it; without `test` there is none.
 
     Files that are split are read once here, to find the places; the others are only looked at. Raises NlpError for
-    files that `TextFile` refuses, for `text` and `train` together, and for `valid` or `test` without `train`.
+    files that `TextFile` refuses, for `text` and `train` together, for `valid` or `test` without `train`, and for any
+    `other` name.
     """
+    for name in other:
+        raise NlpError(f"a corpus has no {name!r}{did_you_mean(name, SOURCES)}: name its files {', '.join(SOURCES)}")
     if isinstance(text, str | os.PathLike):
         text = [text]
-    if text and (train or valid or test):
+    _expect_paths({"text": text, "train": train, "valid": valid, "test": test})
+    held = [one for one in (train, valid, test) if one is not None]
+    if text and held:
         raise NlpError("--text splits its files by itself: give either --text, or --train with --valid and --test")
     if text:
         first, second, third = split(JoinedFiles(text), (TRAIN_SHARE, VALID_SHARE, TEST_SHARE))
         source = f"{', '.join(map(str, text))}, split 90/5/5 in order"
         return Corpus(Path(text[0]).stem, source, {"train": first, "valid": second, "test": third})
-    if train:
+    if train is not None:
         return _corpus_from_parts(train, valid, test)
-    if valid or test:
+    if held:
         raise NlpError("--valid and --test need --train FILE beside them: there is no text to train on")
     return default_corpus()
+
+
+def _expect_paths(sources: Mapping[str, Any]) -> None:
+    for name, files in sources.items():
+        several = name == "text" and isinstance(files, list | tuple)
+        for one in files if several else () if files is None else [files]:
+            if not isinstance(one, str | os.PathLike):
+                kind = "the path of a file, or a list of them" if name == "text" else "the path of a file"
+                raise NlpError(f"{name} is {kind}, not {one!r}")
 
 
 def _corpus_from_parts(train: StrPath, valid: StrPath | None, test: StrPath | None) -> Corpus:
@@ -187,7 +203,8 @@ def split(text: Divisible, shares: Sequence[float]) -> list[Stretch]:
     cuts.append(length)
     if any(start >= end for start, end in pairwise(cuts)):
         raise NlpError(
-            f"a text of {length} characters is too short to be split into {len(shares)} parts: give a longer one"
+            f"a text of {counted(length, 'character')} is too short to be split into {len(shares)} parts: give a "
+            "longer one"
         )
     return [Stretch(text, start, end) for start, end in pairwise(cuts)]
 

@@ -34,6 +34,8 @@ class TextFile:
 
     def __init__(self, path: StrPath) -> None:
         self.path = path
+        if not os.fspath(path):
+            raise NlpError("the name of a text is empty: name a file")
         try:
             status = os.stat(path)
         except FileNotFoundError as error:
@@ -57,13 +59,14 @@ class TextFile:
         A piece ends after a line end; in a line longer than a piece before white space, so that no word is cut; where
         there is neither, between two characters. The same file is always cut at the same places.
         """
-        blank = start == 0
+        blank, characters = start == 0, 0
         for offset, data in self._blocks(start):
             text = self._decode(data, offset)
-            blank = blank and not text.strip()
+            blank, characters = blank and not text.strip(), characters + len(text)
             yield offset, text
         if blank:
-            raise NlpError(f"{self.path} is empty: give a file with text in it")
+            found = "has no words, only white space" if characters else "is empty"
+            raise NlpError(f"{self.path} {found}: give a file with text in it")
 
     def _blocks(self, offset: int) -> Iterator[tuple[int, bytes]]:
         try:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp.disk import disk_errors, write_text
+from nlp.disk import disk_errors, write_json, write_text
 from nlp.errors import NlpError
 from nlp.text.bpe import TOKENIZER, BpeTokenizer
 from nlp.text.byte_tokens import BYTE_NAMES
@@ -33,10 +33,20 @@ from nlp.text.encode import Encoded, Measure, encode_text, encoder, expect_pair,
 from nlp.text.tokens import Tokenizer, looks_pretokenized, make_tokenizer
 from nlp.text.vocabulary import CHUNK, Vocabulary
 
-__all__ = ["Encoded", "Prepared", "encode_text", "is_prepared", "link_prepared", "load_prepared", "prepare"]
+__all__ = [
+    "Encoded",
+    "Prepared",
+    "encode_text",
+    "is_prepared",
+    "link_prepared",
+    "load_prepared",
+    "prepare",
+    "read_description",
+]
 
 VOCABULARY, DATA, CORPUS = "vocabulary.json", "data", "corpus.json"
 PARTS = ("train", "valid", "test")
+SIZES = ("tokens", "words", "characters", "bytes", "unknown")  # whole numbers, of each part
 BPE_SAMPLE = 8 << 20  # bytes of text that level bpe looks for its tokens in
 START = 1_000_000  # characters that show whether a text is pre-tokenised
 
@@ -228,7 +238,7 @@ def _write_description(
         "parts": sizes,
     }
     write_text(folder / VOCABULARY, vocabulary.to_json())
-    write_text(folder / DATA / CORPUS, json.dumps(description, indent=2) + "\n")
+    write_json(folder / DATA / CORPUS, description)
 
 
 # ---- what is on disk ----------------------------------------------------------------------------------------------
@@ -242,13 +252,13 @@ def is_prepared(folder: Path) -> bool:
 def load_prepared(folder: Path) -> Prepared:
     """What `prepare` has left in a folder. Raises NlpError for a file that is missing, damaged or fits no other."""
     path = folder / DATA / CORPUS
-    corpus = _read_description(path)
+    corpus = read_description(folder)
     try:
         tokenizer = make_tokenizer(**corpus["tokenizer"], folder=folder)
     except TypeError as error:
         raise NlpError(f"{path} is damaged: its tokenizer has settings that there are not ({error})") from error
     try:
-        vocabulary = Vocabulary.from_json(_read(folder / VOCABULARY))
+        vocabulary = Vocabulary.from_json(_read(folder / VOCABULARY, folder))
         expect_pair(tokenizer, vocabulary)
     except NlpError as error:
         raise NlpError(f"{folder / VOCABULARY} cannot be used: {error}") from error
@@ -257,27 +267,34 @@ def load_prepared(folder: Path) -> Prepared:
     return Prepared(tokenizer, vocabulary, ids, corpus)
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, folder: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise NlpError(f"{path} cannot be read ({error}): prepare the text anew") from error
+        raise NlpError(f"{path} cannot be read ({error}): {_remedy(folder / DATA)}") from error
 
 
-def _read_description(path: Path) -> dict[str, Any]:
-    """The description, as far as it is needed to open the other files what it should be."""
+def _remedy(data: Path) -> str:
+    """What to do where a file is damaged that `prepare` left in this data folder or beside it."""
+    return f"delete {data}, and going on with --resume reads the text again"
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """What data/corpus.json says of the text (see `Prepared`). Raises NlpError where it is missing or damaged."""
+    path = folder / DATA / CORPUS
     try:
-        corpus = json.loads(_read(path))
+        corpus = json.loads(_read(path, folder))
     except (ValueError, RecursionError) as error:
-        raise NlpError(f"{path} is damaged, it is not JSON ({error}): prepare the text anew") from error
+        raise NlpError(f"{path} is damaged, it is not JSON ({error}): {_remedy(folder / DATA)}") from error
     try:
         parts = corpus["parts"]
-        sound = isinstance(corpus["tokenizer"], dict) and "train" in parts and set(parts) <= set(PARTS)
-        sound = sound and all(type(sizes["tokens"]) is int for sizes in parts.values())
+        sound = isinstance(corpus["tokenizer"], dict) and isinstance(corpus["sha256"], str)
+        sound = sound and {"train"} <= set(parts) <= set(PARTS)
+        sound = sound and all(type(sizes[name]) is int for sizes in parts.values() for name in SIZES)
     except (KeyError, TypeError, AttributeError):
         sound = False
     if not sound:
-        raise NlpError(f"{path} is damaged, it does not describe a prepared text: prepare the text anew")
+        raise NlpError(f"{path} is damaged, it does not describe a prepared text: {_remedy(folder / DATA)}")
     return dict(corpus)
 
 
@@ -286,16 +303,16 @@ def _open_ids(path: Path, length: int, vocabulary_size: int) -> Ids:
     try:
         ids = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise NlpError(f"{path} is missing or damaged ({error}): prepare the text anew") from error
+        raise NlpError(f"{path} is missing or damaged ({error}): {_remedy(path.parent)}") from error
     if not isinstance(ids, np.memmap) or ids.shape != (length,) or ids.dtype != id_dtype(vocabulary_size):
         raise NlpError(
             f"{path} does not hold the {length} ids that {CORPUS} promises, for a vocabulary of {vocabulary_size}: "
-            "prepare the text anew"
+            f"{_remedy(path.parent)}"
         )
     for start in range(0, length, CHUNK):  # read, not mapped: pages that were looked at would count as memory in use
         chunk = np.fromfile(path, ids.dtype, min(CHUNK, length - start), offset=ids.offset + start * ids.itemsize)
         if not 0 <= chunk.min() <= chunk.max() < vocabulary_size:
-            raise NlpError(f"{path} is damaged, it has ids beyond the {vocabulary_size} tokens: prepare the text anew")
+            raise NlpError(f"{path} is damaged, it has ids beyond the {vocabulary_size} tokens: {_remedy(path.parent)}")
     return ids
 
 
@@ -305,7 +322,7 @@ def link_prepared(source: Path, target: Path) -> None:
     They take no space, being hard links, where the file system has those; elsewhere they are copies. Raises NlpError
     for a source that is not prepared, and where the disk is full.
     """
-    parts = _read_description(source / DATA / CORPUS)["parts"]
+    parts = read_description(source)["parts"]
     files = [Path(VOCABULARY), *(Path(DATA, f"{part}.npy") for part in parts)]
     if (source / TOKENIZER).exists():
         files.append(Path(TOKENIZER))

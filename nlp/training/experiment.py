@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -28,18 +29,20 @@ from nlp.errors import NlpError, NotFiniteError
 from nlp.evaluation.scoring import WINDOW, Evaluation, evaluate, perplexity
 from nlp.generation.writing import generate
 from nlp.models.rnn_lm import RNNLM
-from nlp.run_folder import CONFIG, METRICS, LanguageModel, RunFolder, StrPath, make_model, versions
+from nlp.run_folder import CONFIG, METRICS, LanguageModel, RunFolder, StrPath, make_model
 from nlp.text import BpttBatches, Corpus, EvaluationBatches, Vocabulary, load_corpus
-from nlp.text.prepare import Prepared, is_prepared, load_prepared, prepare
+from nlp.text.prepare import DATA, Prepared, is_prepared, link_prepared, load_prepared, prepare
 from nlp.training.curves import draw_curves
 from nlp.training.events import Epoch, Step, Tick
 from nlp.training.tensorboard import events_writer
 from nlp.training.trainer import Trainer
+from nlp.versions import versions
 
 __all__ = ["Experiment", "Note", "Results", "corpus_and_sources", "make_trainer", "prepare_text", "use_threads"]
 
 VALID_STREAMS = 10  # side by side in the validation after each epoch; the final one reads the text in one piece
 SAMPLE_TEMPERATURE = 0.8
+ASIDE = ".data"  # where a text is read again
 TRAINER_OPTIONS = (
     "optimizer",
     "lr",
@@ -130,7 +133,7 @@ class Experiment:
             try:
                 folder.write_config(config, sources)
                 prepared = prepare_text(corpus, folder.path, config, note)
-                folder.write_config(config, sources, prepared.tokenizer)
+                folder.write_config(config, sources, prepared)
                 experiment = cls(config, prepared, folder)
             except BaseException:  # nothing was trained yet: leave no folder that cannot be used
                 folder.discard()
@@ -157,17 +160,15 @@ class Experiment:
                     f"{run} has results but no checkpoint to go on from: use it as it is, or start a new run with "
                     f"--config {folder.path / CONFIG}"
                 )
-            if checkpoint is not None or is_prepared(folder.path):
-                prepared = load_prepared(folder.path)
-                if checkpoint is not None:
-                    folder.check_vocabulary()
-            elif sources is not None:
-                prepared = prepare_text(load_corpus(**sources), folder.path, config, note)
-            else:
-                raise NlpError(f"{run} broke off before its text was read, which was not in a file: start it anew")
+            gone = checkpoint is not None and not is_prepared(folder.path)
+            prepared = _text_of(folder, config, trained=checkpoint is not None, note=note)
+            if checkpoint is not None:
+                folder.check_vocabulary(prepared.vocabulary)
             experiment = cls(config, prepared, folder)
             experiment._go_on(checkpoint)
-            folder.write_config(config, sources, prepared.tokenizer)
+            if gone:
+                experiment.notes.append("the run's data was gone, so the text was read again")
+            folder.write_config(config, sources, prepared)
             experiment._held = held.pop_all()
         return experiment
 
@@ -272,13 +273,43 @@ def corpus_and_sources(text: Mapping[str, Any] | Corpus | None) -> tuple[Corpus,
     with from another place; None for a corpus in memory."""
     if isinstance(text, Corpus):
         return text, None
-    given = {name: files for name, files in (text or {}).items() if files}
+    if not isinstance(text, Mapping | None):
+        raise NlpError(
+            f'the text is named by a dict such as {{"text": ["book.txt"]}}, or is a Corpus, not {text!r:.60}'
+        )
+    given = {name: files for name, files in (text or {}).items() if files not in (None, [], ())}
     return load_corpus(**given), {
         name: os.path.abspath(files)
         if isinstance(files, str | os.PathLike)
         else [os.path.abspath(one) for one in files]
         for name, files in given.items()
     }
+
+
+def _text_of(folder: RunFolder, config: Config, *, trained: bool, note: Note | None) -> Prepared:
+    """The text of a run that goes on, read from its files once more where it is not there prepared.
+
+    If the run is `trained` already, the text must give the vocabulary that it was trained with; until that is known,
+    nothing of the run is touched.
+    """
+    if is_prepared(folder.path):
+        return load_prepared(folder.path)
+    sources = folder.read_text_sources()
+    if sources is None and trained:
+        raise NlpError(f"{folder.path / DATA} is gone, and the run's text was not in a file: start a new run")
+    if sources is None:
+        raise NlpError(f"{folder.path} broke off before its text was read, which was not in a file: start it anew")
+    if not trained:
+        return prepare_text(load_corpus(**sources), folder.path, config, note)
+    aside = folder.path / ASIDE
+    try:
+        prepared = prepare_text(load_corpus(**sources), aside, config, note)
+        if not folder.was_trained_with(prepared.vocabulary):
+            raise NlpError(f"the text of {folder.path} is not what it was trained on any more: put that text back")
+        link_prepared(aside, folder.path)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return load_prepared(folder.path)
 
 
 def make_trainer(config: Config, vocabulary: Vocabulary) -> Trainer:

@@ -14,9 +14,9 @@ from typing import Any
 
 from nlp.config import Config
 from nlp.evaluation.scoring import evaluation_steps
-from nlp.text import BpttBatches, EvaluationBatches, load_corpus
+from nlp.text import BpttBatches, EvaluationBatches
 from nlp.training.events import Tick
-from nlp.training.experiment import VALID_STREAMS, Note, make_trainer, prepare_text, use_threads
+from nlp.training.experiment import VALID_STREAMS, Note, corpus_and_sources, make_trainer, prepare_text, use_threads
 
 __all__ = ["Rehearsal", "rehearse"]
 
@@ -42,7 +42,8 @@ def rehearse(config: Config, text: Mapping[str, Any], note: Note | None = None) 
     """Prepare the text and make the first updates of the run that `Experiment.create` would begin."""
     use_threads(config.threads)
     with tempfile.TemporaryDirectory(prefix="nlp-dry-run-") as folder:
-        prepared = prepare_text(load_corpus(**text), Path(folder), config, note)
+        corpus, _ = corpus_and_sources(text)
+        prepared = prepare_text(corpus, Path(folder), config, note)
         trainer = make_trainer(config, prepared.vocabulary)
         windows = BpttBatches(prepared.ids["train"], config.batch_size, config.bptt)
         valid = EvaluationBatches(prepared.ids["valid"], VALID_STREAMS, config.bptt)

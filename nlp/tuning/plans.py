@@ -9,7 +9,7 @@ from functools import cached_property
 from os import PathLike
 from typing import Any
 
-from nlp.config import Config, choose, flag, read_options
+from nlp.config import Config, choose, flag, known_options, read_options
 from nlp.errors import NlpError
 from nlp.presets import PRESETS
 from nlp.tuning.ranges import draw_options, parse_range
@@ -121,7 +121,7 @@ def plan(
     if preset is not None:
         choose(preset)  # refuses one that there is not
     ranges = {name.replace("-", "_"): words for name, words in ranges.items()}
-    given = {name: value for name, value in options.items() if value is not None}
+    given = {name: value for name, value in known_options(options).items() if value is not None}
     if both := sorted(set(given) & set(ranges)):
         raise NlpError(f"{flag(both[0])} has both one value and a --range: leave one of them out")
     options = {**PRESETS.get(preset or "", {}), **({} if file is None else read_options(file)), **given}

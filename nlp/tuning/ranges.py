@@ -16,8 +16,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from nlp.config import CHANGEABLE, TEXT, Config, flag
-from nlp.errors import NlpError
+from nlp.config import CHANGEABLE, TEXT, Config, check_option, flag
+from nlp.errors import NlpError, did_you_mean
 
 __all__ = ["Choice", "Interval", "draw_options", "parse_range", "split_ranges"]
 
@@ -108,7 +108,9 @@ def parse_range(name: str, words: Any) -> Interval | Choice:
     reversed, and for a value that the option may not have.
     """
     if name not in _FIELDS:
-        raise NlpError(f"--range {name}: there is no such option; nlp tune --help lists them")
+        raise NlpError(
+            f"--range {name}: there is no such option{did_you_mean(name, _FIELDS)}; nlp tune --help lists them"
+        )
     if reason := _not_searched(name):
         raise NlpError(f"{flag(name)} cannot be searched, as it {reason}: give it one value")
     if not isinstance(words, str):
@@ -176,7 +178,8 @@ def _number(name: str, word: str, kind: type[int] | type[float]) -> float:
     except ValueError as error:
         what = "a whole number" if kind is int else "a number"
         raise NlpError(f"--range {name}: a value is {what}, not {word!r}") from error
-    allowed = _FIELDS[name].metadata["range"]
-    if number not in allowed:
-        raise NlpError(f"--range {name}: {flag(name)} must be {allowed}, not {number}")
+    try:
+        check_option(name, number)
+    except NlpError as error:
+        raise NlpError(f"--range {name}: {error}") from error
     return number

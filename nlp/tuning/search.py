@@ -27,19 +27,19 @@ from pathlib import Path
 from typing import Any
 
 from nlp.config import Config
-from nlp.disk import disk_errors, write_text
+from nlp.disk import disk_errors, write_json, write_text
 from nlp.errors import NlpError, NotFiniteError
 from nlp.evaluation.scoring import perplexity
-from nlp.run_folder import BEST, CONFIG, LAST, RunFolder, StrPath
+from nlp.run_folder import BEST, CHOSEN, CONFIG, LAST, TUNE, RunFolder, StrPath
 from nlp.text import BpttBatches, Corpus, load_corpus
 from nlp.text.prepare import Prepared, is_prepared, link_prepared, load_prepared
 from nlp.training.events import Epoch, Step, Tick
 from nlp.training.experiment import Experiment, Note, Results, corpus_and_sources, prepare_text, use_threads
 from nlp.tuning.plans import Plan, Rung, plan
 
-__all__ = ["Plan", "Result", "Rung", "Search", "TrialEvent", "plan"]
+__all__ = ["Plan", "Result", "Rung", "Search", "TrialEvent", "TrialNote", "plan"]
 
-TUNE, RESULTS, CHOSEN, TRIALS = "tune.json", "results.jsonl", "best.json", "trials"
+RESULTS, TRIALS = "results.jsonl", "trials"
 
 
 # ---- what comes out -------------------------------------------------------------------------------------------------
@@ -52,6 +52,14 @@ class TrialEvent:
     trial: int  # from 1
     rung: Rung
     event: Tick | Step | Epoch
+
+
+@dataclass(frozen=True)
+class TrialNote:
+    """What the user should know of a trial that goes on, in words: see `Experiment.notes`."""
+
+    trial: int  # from 1
+    text: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +121,7 @@ class Search:
         with ExitStack() as held:
             held.enter_context(folder.locked())
             try:
-                _write_json(folder.path / TUNE, {**asdict(plan), "text": sources})
+                write_json(folder.path / TUNE, {**asdict(plan), "text": sources})
                 prepared = _prepare(corpus, folder, plan, note)
                 search = cls(plan, prepared, folder, sources)
             except BaseException:  # nothing was trained yet: leave no folder that cannot be used
@@ -156,7 +164,7 @@ class Search:
 
     # ---- going on ---------------------------------------------------------------------------------------------------
 
-    def run(self) -> Iterator[TrialEvent | Result]:
+    def run(self) -> Iterator[TrialEvent | TrialNote | Result]:
         """Train what is still to be trained, passing on what happens in a trial and what it comes to.
 
         Whoever stops listening can go on later from the last checkpoint; `save` makes one. A trial whose loss is no
@@ -172,15 +180,17 @@ class Search:
             best = sorted((one for one in self.results if one.rung == level), key=lambda one: one.place)
             going_on = sorted(one.trial for one in best[: following.trials] if not one.broken)
 
-    def _train(self, number: int, level: int) -> Iterator[TrialEvent]:
+    def _train(self, number: int, level: int) -> Iterator[TrialEvent | TrialNote]:
         """Train one trial to the end of its rung, and write down what it came to."""
         rung = self.plan.rungs[level]
         config = dataclasses.replace(self.plan.configs[number - 1], epochs=rung.epochs)
-        self._lay_out(number, config)
+        goes_on = self._lay_out(number, config).has_checkpoint()
         broken = ""
         with Experiment.resume(self.run_of(number), **config.to_json()) as experiment:
             self._running = experiment
             try:
+                for text in experiment.notes if goes_on else ():
+                    yield TrialNote(number, text)
                 for event in experiment.train():
                     yield TrialEvent(number, rung, event)
             except NotFiniteError as error:
@@ -200,12 +210,13 @@ class Search:
         _write_results(self.folder.path / RESULTS, [*self.results, result])
         self.results.append(result)
 
-    def _lay_out(self, number: int, config: Config) -> None:
+    def _lay_out(self, number: int, config: Config) -> RunFolder:
         """The trial's run folder, as if its training had broken off at once; config.json comes last."""
         folder = RunFolder(self.run_of(number))
         if not (folder.path / CONFIG).exists():
             link_prepared(self.folder.path, folder.path)
-            folder.write_config(config, self.sources, self.prepared.tokenizer)
+            folder.write_config(config, self.sources, self.prepared)
+        return folder
 
     def _keep_weights(self, count: int, waiting: Iterable[int] = ()) -> None:
         """Remove the weights of all trials but the best `count` and those whose turn is still to come."""
@@ -229,7 +240,7 @@ class Search:
         with Experiment.resume(self.best_run) as experiment:
             results = experiment.finish()
         run = self.best_run.relative_to(self.folder.path).as_posix()
-        _write_json(self.folder.path / CHOSEN, {"run": run, "options": best.options, **results.to_json()})
+        write_json(self.folder.path / CHOSEN, {"run": run, "options": best.options, **results.to_json()})
         return results
 
     # ---- how it stands ----------------------------------------------------------------------------------------------
@@ -281,17 +292,9 @@ def _read_plan(path: Path) -> tuple[Plan, dict[str, Any] | None]:
         raise NlpError(f"{path} cannot be used: {error}") from error
 
 
-def _write_json(path: Path, content: Any) -> None:
-    _write(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-
-
 def _write_results(path: Path, results: Iterable[Result]) -> None:
     """Whole and at once: never half a line."""
-    _write(path, "".join(json.dumps(asdict(one)) + "\n" for one in results))
-
-
-def _write(path: Path, text: str) -> None:
-    write_text(path, text)
+    write_text(path, "".join(json.dumps(asdict(one)) + "\n" for one in results))
 
 
 _KINDS = {

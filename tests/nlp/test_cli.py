@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import re
-from collections.abc import Callable
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from nlp_helpers import PATTERN, TINY
+from nlp_helpers import PATTERN, TINY, as_words, call, told_in_one_sentence, written
 
-from nlp.run_folder import CURVES
+from nlp.run_folder import CURVES, RunFolder
 
-typer_testing = pytest.importorskip("typer.testing", reason="the command line needs the nlp extra")
+pytest.importorskip("typer.testing", reason="the command line needs the nlp extra")
 
-from nlp.cli import app  # noqa: E402 - after the check that typer is there
-
-SMALL = [part for name, value in TINY.items() for part in ("--" + name.replace("_", "-"), str(value))]
-
-
-def call(*words: object):
-    return typer_testing.CliRunner().invoke(app, [str(word) for word in words])
+SMALL = as_words(TINY)
 
 
 @pytest.fixture
@@ -68,20 +65,20 @@ def test_several_texts_and_texts_taken_whole(text: Path) -> None:
     assert "45 valid" in result.stdout
 
 
-def written(name: str, content: bytes) -> Callable[[], Path]:
-    def make() -> Path:
-        Path(name).write_bytes(content)
-        return Path(name)
-
-    return make
-
-
 MISTAKES: dict[str, tuple[list[object], str]] = {
     "no such file": (["train", "--text", "nowhere.txt"], "nowhere.txt does not exist"),
     "an empty file": (["train", "--text", written("empty.txt", b"")], "empty.txt is empty"),
     "a binary file": (["train", "--text", written("x.bin", b"PNG\0\1")], "byte 3 is NUL"),
     "not UTF-8": (["train", "--text", written("latin.txt", b"caf\xe9 au lait")], "byte 3 is 0xE9"),
     "a directory": (["train", "--text", "."], "is a directory"),
+    "a file of spaces": (["train", "--text", written("x", b" " * 5000)], "x has no words, only white space"),
+    "a text without a name": (["train", "--text", ""], "the name of a text is empty: name a file"),
+    "a file without a name": (["train", ""], "the name of a text is empty: name a file"),
+    "train without a name": (["train", "--train", ""], "the name of a text is empty: name a file"),
+    "bytes that are counted": (
+        ["train", "--text", "book.txt", "--level", "byte", "--min-count", 3],
+        "--min-count does not go with it",
+    ),
     "too short": (["train", "--text", written("short.txt", b"so short\na text\nit is\n" * 3)], "too short"),
     "text and train": (["train", "--text", "book.txt", "--train", "book.txt"], "give either --text, or --train"),
     "valid alone": (["train", "--valid", "book.txt"], "--train FILE"),
@@ -107,13 +104,7 @@ MISTAKES: dict[str, tuple[list[object], str]] = {
 @pytest.mark.parametrize("name", sorted(MISTAKES))
 def test_a_mistake_is_told_in_one_sentence(name: str, text: Path, trained: Path) -> None:
     words, message = MISTAKES[name]
-    made = [word() if callable(word) else trained if word == "RUN" else word for word in words]
-    result = call(*made)
-    assert result.exit_code == 2, result.output
-    assert result.stderr.startswith("nlp: ")
-    assert result.stderr.count("\n") == 1
-    assert message.lower() in result.stderr.lower()
-    assert "Traceback" not in result.output
+    told_in_one_sentence(words, message, trained)
     assert not Path("runs").exists()  # nothing was begun
 
 
@@ -158,3 +149,28 @@ def test_help_names_every_command_and_default() -> None:
         assert command in result.stdout
     options = " ".join(call("train", "-h").stdout.replace("│", " ").split())
     assert "Default: sgd 20, adam 0.004, adamw" in options
+
+
+def test_what_a_console_cannot_show_stops_nothing(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nlp.cli import app
+
+    words = ["train", "--text", "nЖwhere.txt"]
+    shown = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+    monkeypatch.setattr("sys.stderr", shown)
+    with pytest.raises(SystemExit) as ended:
+        app(words, prog_name="nlp")
+    assert ended.value.code == 2
+    shown.flush()
+    assert shown.buffer.getvalue() == b"nlp: n?where.txt does not exist: check the path\n"  # type: ignore[attr-defined]
+    command = [sys.executable, "-m", "nlp", *words]
+    done = subprocess.run(command, env={**os.environ, "PYTHONIOENCODING": "latin-1"}, capture_output=True, check=False)
+    assert done.stderr.replace(b"\r", b"") == b"nlp: n?where.txt does not exist: check the path\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="where file names are bytes")
+def test_a_file_name_that_is_no_unicode_can_be_trained_on_and_gone_on_with(text: Path) -> None:
+    name = os.fsdecode(b"b\xfcch.txt")
+    text.rename(name)
+    assert call("train", "--text", name, *SMALL, "--epochs", 1, "--out", "run").exit_code == 0
+    assert RunFolder("run").read_text_sources() == {"text": [os.path.abspath(name)]}
+    assert call("train", "--resume", "run", "--epochs", 2).exit_code == 0

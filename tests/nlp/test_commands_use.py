@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from nlp_helpers import PATTERN, TINY
+from nlp_helpers import PATTERN, TINY, as_words, call, told_in_one_sentence, written
 
-typer_testing = pytest.importorskip("typer.testing", reason="the command line needs the nlp extra")
+import nlp
+from nlp.evaluation.scoring import evaluate_text
+from nlp.generation.next_words import next_words
+from nlp.generation.writing import generate, generate_samples, likeliest_text
 
-import nlp  # noqa: E402 - after the check that typer is there
-from nlp.cli import app  # noqa: E402
-from nlp.evaluation.scoring import evaluate_text  # noqa: E402
-from nlp.generation.next_words import next_words  # noqa: E402
-from nlp.generation.writing import generate, generate_samples, likeliest_text  # noqa: E402
+pytest.importorskip("typer.testing", reason="the command line needs the nlp extra")
 
-SMALL = [part for name, value in TINY.items() for part in ("--" + name.replace("_", "-"), str(value))]
-
-
-def call(*words: object):
-    return typer_testing.CliRunner(env={"COLUMNS": "150"}).invoke(app, [str(word) for word in words])
+SMALL = as_words(TINY)
 
 
 @pytest.fixture(scope="module")
@@ -154,19 +148,11 @@ def test_inspect_shows_parameters_and_neighbours(run: Path, home: Path) -> None:
 # ---- mistakes -------------------------------------------------------------------------------------------------------
 
 
-def written(name: str, content: bytes) -> Callable[[], Path]:
-    def make() -> Path:
-        Path(name).write_bytes(content)
-        return Path(name)
-
-    return make
-
-
 BOOK = written("book.txt", PATTERN.encode())
 MISTAKES: dict[str, tuple[list[object], str]] = {
     "no such run": (["generate", "nowhere"], "nowhere does not exist"),
     "an empty run": (["generate", "."], "has no config.json"),
-    "no run named": (["generate"], "RUN"),
+    "no run named": (["generate"], "Missing argument 'run'"),
     "a temperature below 0": (["generate", "RUN", "--temperature", -1], "--temperature must be"),
     "no length": (["generate", "RUN", "--length", 0], "--length must be"),
     "a share above 1": (["generate", "RUN", "--top-p", 1.5], "--top-p must be"),
@@ -179,12 +165,16 @@ MISTAKES: dict[str, tuple[list[object], str]] = {
     "no text named": (["eval", "RUN"], "--text"),
     "no such text": (["eval", "RUN", "--text", BOOK, "nowhere.txt"], "nowhere.txt does not exist"),
     "an empty text": (["eval", "RUN", "--text", written("empty.txt", b"")], "empty.txt is empty"),
+    "a text of spaces": (["eval", "RUN", "--text", written("x", b" " * 99)], "x has no words, only white space"),
+    "a text without a name": (["eval", "RUN", "--text", ""], "the name of a text is empty: name a file"),
     "a context of words": (["eval", "RUN", "--text", BOOK, "--context", "all"], "--context is carried or a number"),
     "a context of one": (["eval", "RUN", "--text", BOOK, "--context", 1], "--context is carried or a number"),
     "documents of pages": (["eval", "RUN", "--text", BOOK, "--documents", "page"], "--documents is line or blank"),
     "no place for the figures": (["eval", "RUN", "--text", BOOK, "--json", "no/where.json"], "cannot be written"),
-    "no runs": (["compare"], "RUNS"),
+    "no runs": (["compare"], "Missing argument 'runs'"),
     "no place for the picture": (["compare", "RUN", "--out", "no/where.png"], "cannot be written"),
+    "a picture of another kind": (["compare", "RUN", "--out", "x.jpg"], "let its name end in .png, .svg or .pdf"),
+    "a picture of no kind": (["compare", "RUN", "--out", "x"], "let its name end in .png, .svg or .pdf"),
     "an unknown word": (["inspect", "RUN", "--word", "zebra"], "does not know 'zebra'"),
     "no card": (["next", "RUN", "--device", "warp"], "--device"),
 }
@@ -193,10 +183,4 @@ MISTAKES: dict[str, tuple[list[object], str]] = {
 @pytest.mark.parametrize("name", sorted(MISTAKES))
 def test_a_mistake_is_told_in_one_sentence(name: str, run: Path) -> None:
     words, message = MISTAKES[name]
-    made = [word() if callable(word) else run if word == "RUN" else word for word in words]
-    result = call(*made)
-    assert result.exit_code == 2, result.output
-    assert result.stderr.startswith("nlp: ")
-    assert result.stderr.count("\n") == 1
-    assert message.lower() in result.stderr.lower()
-    assert "Traceback" not in result.output
+    told_in_one_sentence(words, message, run)

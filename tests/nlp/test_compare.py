@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 from nlp_helpers import PATTERN, tiny
 
 from nlp.errors import NlpError
-from nlp.evaluation.compare import CORPUS, RunSummary, differing_options, not_comparable, summarize
+from nlp.evaluation.compare import RunSummary, differing_options, not_comparable, summarize
+from nlp.text.prepare import CORPUS, DATA
 from nlp.training.experiment import Experiment
 
 
@@ -87,9 +89,21 @@ def test_what_is_no_run_is_told(runs: list[Path], tmp_path: Path) -> None:
         summarize([runs[0], tmp_path / "nowhere"])
     with pytest.raises(NlpError, match=r"has no config\.json"):
         summarize([tmp_path])
-    damaged = runs[1] / CORPUS
+    damaged = runs[1] / DATA / CORPUS
     content = damaged.read_bytes()
     damaged.write_text("{", encoding="utf-8")
-    with pytest.raises(NlpError, match=r"corpus\.json cannot be read"):
+    with pytest.raises(NlpError, match=r"corpus\.json is damaged, it is not JSON"):
+        summarize(runs)
+    described = json.loads(content)
+    for missing in ("parts", "sha256"):
+        damaged.write_text(json.dumps({name: value for name, value in described.items() if name != missing}))
+        with pytest.raises(NlpError, match=r"corpus\.json is damaged, it does not describe .*: delete \S+data, and"):
+            summarize(runs)
+    parts = described["parts"]
+    damaged.write_text(json.dumps({**described, "parts": {"train": parts["train"]}}))
+    with pytest.raises(NlpError, match="tells of no validation text"):
+        summarize(runs)
+    damaged.write_text(json.dumps({**described, "parts": {**parts, "valid": {"tokens": 9}}}))
+    with pytest.raises(NlpError, match=r"corpus\.json is damaged"):
         summarize(runs)
     damaged.write_bytes(content)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -103,6 +104,27 @@ def test_a_configuration_from_elsewhere_is_refused() -> None:
         Config.from_json([1, 2])
 
 
+@given(st.integers(1, 3000), st.floats(0, 0.75, width=32), st.booleans())
+def test_numpy_s_numbers_are_numbers(hidden: int, dropout: float, locked: bool) -> None:
+    drawn = {"hidden": np.int32(hidden), "dropout": np.float32(dropout), "locked": np.bool_(locked)}
+    config = choose(**drawn, lr=np.float64(0.5))
+    assert config == choose(hidden=hidden, dropout=dropout, locked=locked, lr=0.5)
+    assert Config.from_json(json.loads(json.dumps(config.to_json()))) == config
+    assert refuse_change("runs/a", choose(), {"epochs": np.int64(5)}).epochs == 5
+    with pytest.raises(NlpError, match=r"--hidden takes a whole number, not 3\.0"):
+        choose(hidden=np.float64(3))
+
+
+def test_an_option_that_there_is_not_is_told_with_the_nearest() -> None:
+    said = r"does not know: 'hiden' \(the nearest is 'hidden'\)"
+    with pytest.raises(NlpError, match=said):
+        choose(hiden=3)
+    with pytest.raises(NlpError, match=said):
+        refuse_change("runs/a", choose(), {"hiden": 3})
+    with pytest.raises(NlpError, match=r"does not know: 'zzz'$"):
+        choose(zzz=3)
+
+
 def test_words_are_tied_until_the_sizes_differ_and_characters_are_not() -> None:
     assert choose().tied
     assert choose(hidden=30).embedding == 30
@@ -132,6 +154,7 @@ def test_the_defaults_in_words_are_the_defaults() -> None:
                 continue
             spoken = {True: "on", False: "off"}[value] if isinstance(value, bool) else f"{value}"
             assert spoken in default_of(field.name)
+    assert default_of("vocab_size") == "word no limit, char no limit, byte 256, bpe 4096"
 
 
 # ---- presets and files --------------------------------------------------------------------------------------------
@@ -166,6 +189,8 @@ def test_the_awd_preset_is_the_paper_s_for_wikitext_2() -> None:
 def test_a_preset_that_there_is_not_is_refused() -> None:
     with pytest.raises(NlpError, match=r"--preset is one of zaremba-small, .*, not 'gpt'"):
         choose("gpt")
+    with pytest.raises(NlpError, match=r"--preset is one of zaremba-small, .*, not \['awd'\]"):
+        choose(preset=["awd"])  # type: ignore[arg-type]
 
 
 def test_options_go_before_the_file_and_the_file_before_the_preset(tmp_path) -> None:
@@ -191,6 +216,9 @@ def test_a_run_s_configuration_can_be_given_to_the_next_run(
         ("hidden = ", "neither TOML nor JSON"),
         ("{", "neither TOML nor JSON"),
         ("depth = 3", "an option that this version does not know: 'depth'"),
+        ("hiden = 3", "does not know: 'hiden' (the nearest is 'hidden')"),
+        ("batch-size = 3\nbatch_size = 4", "has one option twice, as batch-size and as batch_size"),
+        ('{"batch_size": 3, "batch-size": 3}', "has one option twice, as batch-size and as batch_size"),
         ("options = 3", "not a JSON object of options"),
         ("hidden = 'wide'", "--hidden takes a whole number, not 'wide'"),
         ("hidden = 0", "--hidden must be at least 1, not 0"),
@@ -230,6 +258,8 @@ def test_a_run_goes_on_with_its_own_options_or_those_that_do_not_matter() -> Non
         ({"nt_asgd": 5, "optimizer": "sgd", "momentum": 0.5}, "--nt-asgd averages what plain sgd does"),
         ({"nt_asgd": 2, "optimizer": "sgd", "patience": 2}, "--patience 2 ends training before --nt-asgd 2"),
         ({"level": "byte", "lowercase": True}, "--lowercase changes characters"),
+        ({"level": "byte", "min_count": 2}, "--level byte always knows the 256 bytes, so --min-count does not go"),
+        ({"level": "byte", "vocab_size": 300}, "--level byte always knows the 256 bytes, so --vocab-size does not go"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(options: dict[str, object], said: str) -> None:

@@ -15,7 +15,7 @@ pytest.importorskip("matplotlib", reason="pictures")
 
 from nlp.errors import NlpError
 from nlp.evaluation.compare import RunSummary, draw_comparison
-from nlp.pictures import binned, finite, log_axis, new_figure
+from nlp.pictures import binned, finite, log_axis, new_figure, save
 from nlp.run_folder import CURVES, METRICS, RunFolder
 from nlp.training.curves import draw_curves
 
@@ -121,3 +121,35 @@ def test_runs_are_drawn_together(epochs: list[int], tmp_path: Path) -> None:
 def test_a_picture_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(NlpError, match=r"\.png cannot be written"):
         draw_comparison([summary("run", 2)], tmp_path / "missing" / "compare.png")
+
+
+@pytest.mark.parametrize(("name", "start"), [("a.png", PNG), ("a.svg", b"<?xml"), ("a.pdf", b"%PDF"), ("a.PNG", PNG)])
+def test_a_picture_is_of_the_kind_that_its_name_says(name: str, start: bytes, tmp_path: Path) -> None:
+    save(new_figure(2, 2, "title"), tmp_path / name)
+    assert (tmp_path / name).read_bytes().startswith(start)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a", "png", ".svg"])
+def test_a_picture_of_another_kind_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(NlpError, match=r"let its name end in \.png, \.svg or \.pdf"):
+        save(new_figure(2, 2, "title"), tmp_path / name)
+    assert not (tmp_path / name).exists()
+
+
+BAD_LINES = {
+    "no kind": {"epoch": 1},
+    "a kind that is none": {"kind": ["step"]},
+    "another kind": {"kind": "hour"},
+    "a step without a loss": {name: value for name, value in step(1, 1, 5.0).items() if name != "loss"},
+    "an epoch in words": {**epoch(1, 4.0), "valid_loss": "low"},
+    "an epoch of truth": {**epoch(1, 4.0), "seconds": True},
+    "results of nothing": {"kind": "results"},
+}
+
+
+@pytest.mark.parametrize("name", BAD_LINES)
+def test_a_line_of_metrics_that_is_none_is_named(name: str, tmp_path: Path) -> None:
+    lines = [step(1, 1, 5.0), BAD_LINES[name]]
+    (tmp_path / METRICS).write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    with pytest.raises(NlpError, match=r"^line 2 of \S+metrics\.jsonl is .*: remove the line$"):
+        draw_curves(RunFolder(tmp_path))

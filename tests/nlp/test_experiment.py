@@ -6,6 +6,7 @@ import dataclasses
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -138,3 +139,17 @@ def test_threads_are_those_asked_for() -> None:
 def test_the_text_part_needs_no_engine() -> None:
     program = "import sys, nlp.text; sys.exit('minigrad' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ({"texts": ["book.txt"]}, r"a corpus has no 'texts' \(the nearest is 'text'\)"),
+        ({"text": ""}, "the name of a text is empty"),
+        ("book.txt", "the text is named by a dict such as .*, or is a Corpus, not 'book.txt'"),
+    ],
+)
+def test_a_text_that_is_not_named_as_it_should_be_is_refused(text: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(NlpError, match=message):
+        Experiment.create(tiny(), text, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

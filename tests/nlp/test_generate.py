@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -242,3 +243,19 @@ def test_no_next_word_is_refused() -> None:
 )
 def test_tokens_are_made_visible(level: str, token: str, shown: str) -> None:
     assert visible(language_model(level).tokenizer, token) == shown
+
+
+def test_an_option_that_there_is_not_is_told_with_the_nearest() -> None:
+    writer = language_model()
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"temp": 3}, "temperature"),
+        ({"lenght": 3}, "length"),
+        ({"topk": 3}, "top_k"),
+    ]
+    for options, meant in cases:
+        (name,) = options
+        said = rf"there is no option '{name}' for writing \(the nearest is '{meant}'\)"
+        with pytest.raises(NlpError, match=said):
+            generate(writer, **options)
+        with pytest.raises(NlpError, match=said):
+            generate_samples(writer, samples=2, **options)

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nlp_helpers import PATTERN, TINY, random_corpus, tiny
+from nlp_helpers import PATTERN, TINY, as_words, random_corpus, tiny
 
 import minigrad
 import nlp
@@ -194,6 +194,24 @@ def test_without_the_best_weights_file_the_checkpoint_s_best_are_loaded(tmp_path
         np.testing.assert_array_equal(value.numpy(), best[name].numpy())
 
 
+def test_data_that_is_gone_is_read_again_if_the_text_is_still_the_same(text: Path, tmp_path: Path) -> None:
+    run, quiet = tmp_path / "run", tmp_path / "quiet"
+    finish(Experiment.create(tiny(epochs=3), {"text": [text]}, quiet))
+    finish(Experiment.create(tiny(epochs=1), {"text": [text]}, run))
+    shutil.rmtree(run / "data")
+    content = text.read_bytes()
+    text.write_text(PATTERN * 60, encoding="utf-8")
+    before = {file: file.read_bytes() for file in run.rglob("*") if file.is_file()}
+    with pytest.raises(NlpError, match=r"the text of .* is not what it was trained on any more: put that text back"):
+        Experiment.resume(run, epochs=3)
+    assert {file: file.read_bytes() for file in run.rglob("*") if file.is_file()} == before
+    text.write_bytes(content)
+    experiment = Experiment.resume(run, epochs=3)
+    assert experiment.notes == ["the run's data was gone, so the text was read again"]
+    finish(experiment)
+    same(run, quiet)
+
+
 def spoil_last(content: Any) -> Any:
     return lambda run: minigrad.save(content, run / LAST)
 
@@ -219,7 +237,7 @@ BAD_CHECKPOINTS = {
         edit_trainer(lambda trainer: trainer["model"].update({"decoder.bias": minigrad.zeros(3)})),
         "does not fit",
     ),
-    "data gone": (lambda run: shutil.rmtree(run / "data"), "data"),
+    "data gone": (lambda run: shutil.rmtree(run / "data"), "data is gone, and the run's text was not in a file"),
     "data cut off": (
         lambda run: (run / "data" / "train.npy").write_bytes((run / "data" / "train.npy").read_bytes()[:-4]),
         "train.npy",
@@ -289,7 +307,7 @@ def test_a_folder_that_may_not_be_written_is_named(tmp_path: Path, monkeypatch: 
 
 # ---- the program itself -------------------------------------------------------------------------------------------
 
-SMALL = [part for name, value in TINY.items() for part in ("--" + name.replace("_", "-"), str(value))]
+SMALL = as_words(TINY)
 posix = pytest.mark.skipif(os.name != "posix", reason="processes are sent signals")
 
 

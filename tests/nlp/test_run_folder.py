@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +14,9 @@ from nlp_helpers import char_vocabulary, pattern_corpus, tiny
 
 import minigrad
 import nlp
+import nlp.disk
 from nlp.errors import NlpError
-from nlp.run_folder import BEST, CONFIG, CURVES, LAST, LOCK, METRICS, SAMPLE, VOCABULARY, RunFolder
+from nlp.run_folder import BEST, CHOSEN, CONFIG, CURVES, LAST, LOCK, METRICS, SAMPLE, TUNE, VOCABULARY, RunFolder
 from nlp.text import UNK
 from nlp.training.curves import draw_curves
 from nlp.training.experiment import Experiment
@@ -175,3 +178,48 @@ def test_no_folder_and_no_device(copy: Path, tmp_path: Path) -> None:
 def test_what_training_does_not_know_is_unknown_after_loading(finished: tuple[RunFolder, Experiment]) -> None:
     vocabulary = nlp.load(finished[0].path).vocabulary
     assert vocabulary.id_of("zebra") == vocabulary.id_of(UNK) == vocabulary.unk_id
+
+
+def test_best_weights_of_another_run_are_told_apart_by_more_than_their_shapes(copy: Path, tmp_path: Path) -> None:
+    with Experiment.create(tiny(tied=True, layers=2, seed=9), pattern_corpus(), tmp_path / "other") as experiment:
+        list(experiment.train())
+    own = (copy / BEST).read_bytes()
+    for content in (minigrad.load(tmp_path / "other" / BEST), nlp.load(copy).model.state_dict()):
+        minigrad.save(content, copy / BEST)
+        with pytest.raises(NlpError, match=r"best\.safetensors does not hold the weights of this run") as caught:
+            nlp.load(copy)
+        assert f"nlp train --resume {copy}" in str(caught.value)
+    Experiment.resume(copy).close()  # puts its own back
+    assert (copy / BEST).read_bytes() == own
+
+
+def test_a_folder_of_nlp_tune_names_the_run_to_take(tmp_path: Path) -> None:
+    (tmp_path / TUNE).write_text("{}")
+    for content in (None, "{", "[]", '{"run": 3}'):
+        if content is not None:
+            (tmp_path / CHOSEN).write_text(content)
+        with pytest.raises(NlpError, match=rf"is a folder of nlp tune, not .* nlp tune --resume {tmp_path}, which"):
+            nlp.load(tmp_path)
+    (tmp_path / CHOSEN).write_text('{"run": "trials/007"}')
+    with pytest.raises(NlpError, match=rf"give {tmp_path / 'trials' / '007'}, the run of its best trial"):
+        Experiment.resume(tmp_path)
+
+
+def test_half_written_files_are_called_alike_whoever_writes_them() -> None:
+    assert minigrad.io.TEMPORARY == nlp.disk.TEMPORARY  # what is left of them is removed by this ending
+
+
+def test_configuration_and_vocabulary_are_read_once(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, read = Path.read_text, Counter[str]()
+
+    def counting(path: Path, *args: Any, **settings: Any) -> str:
+        read[path.name] += 1
+        return real(path, *args, **settings)
+
+    monkeypatch.setattr(Path, "read_text", counting)
+    nlp.load(copy)
+    assert (read[CONFIG], read[VOCABULARY]) == (1, 1)
+    read.clear()
+    with Experiment.resume(copy) as experiment:
+        experiment.save()
+    assert (read[CONFIG], read[VOCABULARY]) == (2, 1)  # once more when the folder is this process's alone

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,18 +13,17 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nlp_helpers import PATTERN, TINY, pattern_corpus, random_corpus, tiny
+from nlp_helpers import PATTERN, TINY, pattern_corpus, random_corpus, same_search, tiny, trials_with_weights
 
-import minigrad
 import nlp
 import nlp.tuning.search
 from nlp.errors import NlpError, NotFiniteError
 from nlp.evaluation.compare import summarize
-from nlp.run_folder import BEST, LAST, RunFolder
-from nlp.training.events import Epoch, Tick
+from nlp.run_folder import BEST, RunFolder
+from nlp.training.events import Epoch
 from nlp.training.experiment import Experiment
 from nlp.training.trainer import Trainer
-from nlp.tuning.search import CHOSEN, RESULTS, TUNE, Plan, Result, Search, TrialEvent, plan
+from nlp.tuning.search import CHOSEN, RESULTS, TUNE, Plan, Result, Search, TrialNote, plan
 
 CORPUS = random_corpus(5, length=500)
 SMALL = {**TINY, "bptt": 12, "epochs": 4, "patience": 0}
@@ -44,10 +42,6 @@ def finish(search: Search) -> Search:
             pass
         search.finish()
     return search
-
-
-def timeless(results: list[Result]) -> list[tuple[Any, ...]]:
-    return [(one.trial, one.rung, one.options, one.valid_loss, one.epochs, one.broken) for one in results]
 
 
 # ---- searching ------------------------------------------------------------------------------------------------------
@@ -84,10 +78,6 @@ def alone(planned: Plan, trial: int, epochs: int, folder: Path) -> Experiment:
     return experiment
 
 
-def with_weights(search: Search) -> list[str]:
-    return sorted({path.parent.name for path in search.folder.path.glob("trials/*/*.safetensors")})
-
-
 def test_random_search_is_the_best_of_runs_by_themselves(straight: dict[str, Search], tmp_path: Path) -> None:
     search = straight["random"]
     runs = {trial: alone(search.plan, trial, 2, tmp_path) for trial in range(1, 5)}
@@ -96,7 +86,7 @@ def test_random_search_is_the_best_of_runs_by_themselves(straight: dict[str, Sea
     assert [one.trial for one in search.ranking()] == sorted(losses, key=losses.__getitem__)
     best = min(losses, key=losses.__getitem__)
     assert (search.best_run / BEST).read_bytes() == (runs[best].folder.path / BEST).read_bytes()
-    assert with_weights(search) == [f"{best:03}"]
+    assert trials_with_weights(search) == [f"{best:03}"]
 
 
 def test_halving_goes_on_with_the_best_as_if_they_had_never_paused(straight: dict[str, Search], tmp_path: Path) -> None:
@@ -109,7 +99,7 @@ def test_halving_goes_on_with_the_best_as_if_they_had_never_paused(straight: dic
     assert [(one.trial, one.epochs, one.valid_loss) for one in search.results] == trained
     assert search.best.trial == going_on[0]
     assert (search.best_run / BEST).read_bytes() == (tmp_path / f"{going_on[0]}-4" / BEST).read_bytes()
-    assert with_weights(search) == [f"{going_on[0]:03}"]
+    assert trials_with_weights(search) == [f"{going_on[0]:03}"]
 
 
 def test_the_best_is_an_ordinary_run(straight: dict[str, Search], tmp_path: Path) -> None:
@@ -134,8 +124,8 @@ def test_weights_are_never_many_on_the_disk_and_the_best_are_always_there(tmp_pa
                 following = [2, 1, 1][event.rung]
                 done = sorted((one for one in search.results if one.rung == event.rung), key=lambda one: one.valid_loss)
                 going_on = {f"{one.trial:03}" for one in done[:following]}
-                assert going_on <= set(with_weights(search))
-                assert len(with_weights(search)) <= [2, 2, 1][event.rung]
+                assert going_on <= set(trials_with_weights(search))
+                assert len(trials_with_weights(search)) <= [2, 2, 1][event.rung]
 
 
 @settings(max_examples=6)
@@ -161,16 +151,7 @@ def test_left_anywhere_and_resumed_it_ends_with_the_same_table_and_weights(
             for _, _ in zip(range(then), events, strict=False):
                 pass
         search = Search.resume(path)
-    same(finish(search), straight[name])
-
-
-def same(search: Search, other: Search) -> None:
-    assert timeless(search.results) == timeless(other.results)
-    assert search.best.trial == other.best.trial
-    assert (search.best_run / BEST).read_bytes() == (other.best_run / BEST).read_bytes()
-    assert with_weights(search) == with_weights(other)
-    ours, theirs = (json.loads((one.folder.path / CHOSEN).read_text()) for one in (search, other))
-    assert ours == theirs
+    same_search(finish(search), straight[name])
 
 
 class ItEndsHereError(Exception):
@@ -214,7 +195,22 @@ def test_ended_between_two_files_it_ends_with_the_same_table_and_weights(
         patch.setattr(owner, name, crashing)
         with pytest.raises(ItEndsHereError):
             list(search.run())
-    same(finish(Search.resume(path)), straight["halving"])
+    same_search(finish(Search.resume(path)), straight["halving"])
+
+
+def test_what_the_user_should_know_of_a_trial_that_goes_on_is_passed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "search"
+    with Search.create(PLANS["random"], CORPUS, path) as search:
+        next(events := search.run())
+        search.save()
+        events.close()
+    monkeypatch.setattr("nlp.training.experiment.versions", lambda: {"numpy": "9.9"})
+    with Search.resume(path) as search:
+        notes = [event for event in search.run() if isinstance(event, TrialNote)]
+    assert [note.trial for note in notes] == [1]  # the others begin, and there is nothing to say of them
+    assert notes[0].text.startswith("other versions than before, so the last bits may differ: numpy 9.9")
 
 
 def test_a_finished_search_is_only_judged_again(straight: dict[str, Search], tmp_path: Path) -> None:
@@ -222,7 +218,7 @@ def test_a_finished_search_is_only_judged_again(straight: dict[str, Search], tmp
     shutil.copytree(straight["halving"].folder.path, path)
     search = Search.resume(path)
     assert list(search.run()) == []
-    same(finish(search), straight["halving"])
+    same_search(finish(search), straight["halving"])
 
 
 def test_one_that_broke_off_while_its_text_was_read_reads_it_again(tmp_path: Path) -> None:
@@ -301,7 +297,7 @@ def test_one_that_breaks_late_keeps_the_weights_it_had(
     assert sorted(bool(one.broken) for one in second) == [breaking == 2, True]
     assert search.best in second
     assert bool(search.best.broken) == (breaking == 2)
-    assert with_weights(search) == [search.best_run.name]
+    assert trials_with_weights(search) == [search.best_run.name]
     assert nlp.load(search.best_run)
 
 
@@ -381,105 +377,3 @@ def test_a_trial_whose_options_were_edited_is_refused(tmp_path: Path) -> None:
     config.write_text(config.read_text().replace('"layers": 1', '"layers": 2'))
     with Search.resume(path) as search, pytest.raises(NlpError, match="started with --layers 2, not 1"):
         next(search.run())
-
-
-# ---- the command ----------------------------------------------------------------------------------------------------
-
-WORDS = [part for name, value in SMALL.items() if name != "lr" for part in (f"--{name.replace('_', '-')}", str(value))]
-THREE = ["--range", "lr=0.001..0.05", "--trials", 3]
-
-
-@pytest.fixture
-def text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A text to train on, in the current folder."""
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / "book.txt"
-    path.write_text(PATTERN * 60, encoding="utf-8")
-    return path
-
-
-def call(*words: object) -> Any:
-    testing = pytest.importorskip("typer.testing", reason="the command line needs the nlp extra")
-    from nlp.cli import app
-
-    return testing.CliRunner().invoke(app, [str(word) for word in words])
-
-
-def test_the_command_searches_and_says_what_to_use(text: Path) -> None:
-    result = call("tune", "--text", text.name, *THREE, *WORDS)
-    assert result.exit_code == 0, result.output
-    search = Search.resume("runs/book-tune-1")
-    rows = [line.split() for line in result.stdout.splitlines() if line.strip()[:3].isdigit()]
-    assert [row[0] for row in rows[:3]] == ["001", "002", "003"]
-    assert [int(row[0]) for row in rows[3:]] == [one.trial for one in search.ranking()]
-    for row, one in zip(rows[:3], search.results):
-        assert row[1:4] == [str(one.options["lr"]), f"{one.valid_perplexity:,.2f}", "4"]
-    assert result.stdout.endswith(f"use it with: nlp generate {search.best_run}\n")
-    assert call("generate", search.best_run, "--length", 3).exit_code == 0
-
-
-def test_halving_from_the_command_line(text: Path) -> None:
-    result = call("tune", text, *THREE, *WORDS, "--strategy", "halving", "--min-epochs", 1, "--out", "out")
-    assert result.exit_code == 0, result.output
-    assert "3 to epoch 1, then the best 1 to epoch 4" in result.stdout
-    assert Counter(one.rung for one in Search.resume("out").results) == {0: 3, 1: 1}
-
-
-@pytest.mark.skipif(os.name != "posix", reason="processes are sent signals")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_and_says_how_to_go_on(
-    number: signal.Signals, text: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert call("tune", text, *THREE, *WORDS, "--out", "quiet").exit_code == 0
-    from nlp.commands.tune import _Display
-
-    with monkeypatch.context() as patch:
-        real = _Display.progress
-        seen: list[TrialEvent] = []
-
-        def progress(self: Any, event: TrialEvent) -> None:
-            real(self, event)
-            seen.append(event)
-            if len([one for one in seen if isinstance(one.event, Tick)]) == 25:
-                os.kill(os.getpid(), number)
-
-        patch.setattr(_Display, "progress", progress)
-        result = call("tune", text, *THREE, *WORDS, "--out", "out")
-    assert result.exit_code == 128 + number
-    assert result.stderr == "nlp: stopped, and everything is saved: go on with nlp tune --resume out\n"
-    last = minigrad.load(Path("out") / "trials" / f"{seen[-1].trial:03}" / LAST)
-    updates = [one for one in seen if one.trial == seen[-1].trial and isinstance(one.event, Tick)]
-    assert last["trainer"]["update"] == len([one for one in updates if not one.event.validating]) > 0
-    assert call("tune", "--resume", "out").exit_code == 0
-    same(Search.resume("out"), Search.resume("quiet"))
-
-
-MISTAKES: dict[str, tuple[list[object], str]] = {
-    "no range": (["book.txt"], "there is nothing to search: give a --range"),
-    "not a range": (["book.txt", "--range", "lr"], "--range is NAME=LOW..HIGH or NAME=A,B,C"),
-    "twice": (["book.txt", "--range", "lr=1..2", "--range", "lr=1..3"], "--range lr is given twice"),
-    "an unknown option": (["book.txt", "--range", "hiden=1..2"], "--range hiden: there is no such option"),
-    "a value and a range": (["book.txt", *THREE, "--lr", 1], "--lr has both one value and a --range"),
-    "a bad value": (["book.txt", *THREE, "--layers", 0], "--layers must be at least 1"),
-    "no such text": (["nowhere.txt", *THREE], "nowhere.txt does not exist"),
-    "eta without halving": (["book.txt", *THREE, "--eta", 2], "--eta goes with --strategy halving"),
-    "an unknown strategy": (["book.txt", *THREE, "--strategy", "grid"], "--strategy is one of random, halving"),
-    "no such search": (["--resume", "nowhere"], "has no tune.json: give one that nlp tune made"),
-    "not a search": (["--resume", "."], "has no tune.json"),
-    "a search and a text": (["book.txt", "--resume", "."], "--resume goes on with a search as it is, so --text"),
-    "a search and an option": (["--resume", ".", "--hidden", 3], "so --hidden does not go with it"),
-    "a search and a range": (["--resume", ".", "--range", "lr=1..2"], "so --range does not go with it"),
-    "a folder in use": (["book.txt", *THREE, "--out", "."], "not empty"),
-    "a text too short": (["book.txt", *THREE, "--batch-size", 9000], "too short for 9000 streams"),
-}
-
-
-@pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_is_told_in_one_sentence(name: str, text: Path) -> None:
-    words, message = MISTAKES[name]
-    result = call("tune", *words)
-    assert result.exit_code == 2, result.output
-    assert result.stderr.startswith("nlp: ")
-    assert result.stderr.count("\n") == 1
-    assert message in result.stderr
-    assert sorted(path.name for path in text.parent.iterdir()) == ["book.txt"]  # nothing was begun

@@ -119,7 +119,7 @@ def test_what_a_range_is_read_as() -> None:
 
 BAD_RANGES = {
     "lr": "NAME=LOW..HIGH or NAME=A,B,C",
-    "hiden=1..2": "there is no such option",
+    "hiden=1..2": "there is no such option (the nearest is 'hidden')",
     "lr=0.1..0.01": "the first number must be below the second",
     "lr=0.1..0.1": "the first number must be below the second",
     "lr=..0.1": "a value is a number, not ''",

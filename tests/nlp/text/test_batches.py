@@ -87,7 +87,7 @@ def test_windows_of_any_length_for_a_drawn_bptt() -> None:
 def test_a_short_text_gets_one_sentence_with_both_numbers() -> None:
     with pytest.raises(NlpError, match="7 tokens is too short for 20 streams, which need at least 40"):
         BpttBatches(np.arange(7), 20, 35)
-    with pytest.raises(NlpError, match="a text of 1 tokens has no token to predict: at least 2"):
+    with pytest.raises(NlpError, match="a text of 1 token has no token to predict: at least 2"):
         EvaluationBatches(np.arange(1), 1, 35)
 
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -219,3 +220,25 @@ def test_real_prose_makes_the_round_trip(name: str) -> None:
     assert words.encode(words.decode(tokens)) == tokens
     ids = Vocabulary.build(train, specials=characters.specials)
     assert characters.decode(ids.decode(ids.encode(train))) == train
+
+
+@pytest.mark.parametrize(
+    ("sources", "message"),
+    [
+        (
+            {"texts": ["a"]},
+            r"a corpus has no 'texts' \(the nearest is 'text'\): name its files text, train, valid, test",
+        ),
+        ({"zzz": "a"}, "a corpus has no 'zzz': name"),
+        ({"text": {"texts": "a"}}, "text is the path of a file, or a list of them, not"),
+        ({"text": [3]}, "text is the path of a file, or a list of them, not 3"),
+        ({"text": 3}, "text is the path of a file, or a list of them, not 3"),
+        ({"train": 1}, "train is the path of a file, not 1"),
+        ({"train": ["a", "b"]}, r"train is the path of a file, not \['a', 'b'\]"),
+        ({"text": ""}, "the name of a text is empty"),
+        ({"train": ""}, "the name of a text is empty"),
+    ],
+)
+def test_what_names_no_files_is_refused(sources: dict[str, Any], message: str) -> None:
+    with pytest.raises(NlpError, match=message):
+        load_corpus(**sources)

@@ -104,8 +104,8 @@ def test_an_endless_line_is_read_in_pieces(tmp_path: Path) -> None:
     [
         (b"", "is empty"),
         (b"\xef\xbb\xbf", "is empty"),
-        (b" \r\n\t", "is empty"),
-        (b" " * 100, "is empty"),
+        (b" \r\n\t", "has no words, only white space: give"),
+        (b" " * 100, "has no words, only white space: give"),
         (b"abc\0def", r"binary file \(byte 3 is NUL\)"),
         (b"a line\n" * 20 + b"abc\0def", r"binary file \(byte 143 is NUL\)"),
         (b"caf\xe9 au lait", r"not UTF-8: byte 3 is 0xE9 \(invalid continuation byte\)"),

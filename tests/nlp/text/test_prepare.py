@@ -296,7 +296,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no JSON": (lambda folder: (folder / "data" / "corpus.json").write_text("{"), r"corpus\.json is damaged"),
     "a list": (lambda folder: (folder / "data" / "corpus.json").write_text("[]"), r"corpus\.json is damaged"),
     "a part unheard of": (
-        edited("data/corpus.json", lambda c: c["parts"].update({"../x": {"tokens": 1}})),
+        edited("data/corpus.json", lambda c: c["parts"].update({"../x": c["parts"]["train"]})),
         "is damaged",
     ),
     "no length": (edited("data/corpus.json", lambda c: c["parts"]["train"].pop("tokens")), "is damaged"),

@@ -1,0 +1,27 @@
+"""What a line of metrics.jsonl holds, checked before anything is drawn or compared from it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nlp.errors import NlpError
+
+__all__ = ["expect_record"]
+
+# By kind, the numbers that pictures and tables are made of.
+NUMBERS = {
+    "step": ("epoch", "step", "steps", "loss", "lr", "gradient_norm"),
+    "epoch": ("epoch", "valid_loss", "seconds"),
+    "results": ("valid_unigram_perplexity",),
+}
+
+
+def expect_record(record: dict[str, Any], where: str) -> dict[str, Any]:
+    """The record, if it is a step, an epoch or the results of a run. Raises NlpError for anything else."""
+    kind = record.get("kind")
+    if not isinstance(kind, str) or kind not in NUMBERS:
+        raise NlpError(f"{where} is no step, epoch or results of a run: remove the line")
+    for name in NUMBERS[kind]:
+        if type(record.get(name)) not in (int, float):
+            raise NlpError(f"{where} is damaged, its {name!r} is missing or no number: remove the line")
+    return record
