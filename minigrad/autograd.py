@@ -82,10 +82,15 @@ class _FunctionPlan:
         context, arrays, places = engine.unpack(node)
         flowing = g if isinstance(g, list) else [g]
         given = [self._tensor(one, node, index) for index, one in enumerate(flowing)]
+        counters = iter(engine.watching(node))
         context._saved = tuple(
-            [None if array is None else attach(array, (node, place) if isinstance(place, int) else place)
-             for array, place in zip(arrays, places, strict=True)]
-        )  # fmt: skip
+            [
+                None
+                if array is None
+                else attach(array, (node, place) if isinstance(place, int) else place, next(counters))
+                for array, place in zip(arrays, places, strict=True)
+            ]
+        )
         try:
             with _Switch(grad=create_graph):
                 gradients = self.function.backward(context, *given)

@@ -121,7 +121,7 @@ def make_function(op: Op) -> Any:
             node.saved = ()
         kept = plan.kept_inputs
         if plan.kept_outputs:  # just the result, of the rules that are written in terms of it
-            watched = (tensor._counter, *plan.counters((counter, other_counter)))
+            watched = (*plan.counters((counter, other_counter)), tensor._counter)
             node.versions = watched + tuple([one.count for one in watched])
         elif not kept:
             node.versions = ()
@@ -214,7 +214,10 @@ def apply(op: Op, values: tuple[Any, ...], settings: dict[str, Any]) -> Any:
         raw = [value._array if isinstance(value, Tensor) else value for value in values]
     try:
         out = op.forward(*raw, **settings)
-    except (ValueError, TypeError, IndexError, ZeroDivisionError, MemoryError) as error:
+    except (ValueError, TypeError, IndexError, ZeroDivisionError, MemoryError, OverflowError) as error:
+        if isinstance(error, OverflowError) and op.promote and len(raw) == 2:
+            # A number that the integer dtype lacks. Bounds such as clamp's must not wrap around; sums and products do.
+            return apply(op, tuple([dtypes.in_range(value, first.dtype) for value in values]), settings)
         explain(op, raw, settings, error)
     outs = out if op.several else (out,)
     # NumPy turns 0-d results into scalars.
@@ -265,11 +268,10 @@ def _shapes(arrays: tuple[Array, ...]) -> tuple[tuple[int, ...], ...]:
 def _watched(plan: RulePlan, counters: list[Any], results: tuple[Tensor, ...]) -> tuple[Any, ...]:
     """The counters of the inputs and results that the plan keeps: their memory must not be written before backward."""
     inputs = tuple(counters) if plan.keeps_variadic else plan.counters(counters)
-    if inputs.count(CONSTANT) == len(inputs):
-        inputs = ()
-    if plan.op.variable_outputs:
-        return (*inputs, *[result._counter for result in results if plan.kept_outputs])
-    return (*inputs, *[results[place]._counter for place in plan.kept_outputs])
+    if not plan.kept_outputs:
+        return () if inputs.count(CONSTANT) == len(inputs) else inputs
+    kept = results if plan.op.variable_outputs else [results[place] for place in plan.kept_outputs]
+    return (*inputs, *[result._counter for result in kept])
 
 
 def _mark_view(op: Op, result: Tensor, values: Any, settings: dict[str, Any], index: int | None) -> None:
@@ -341,7 +343,7 @@ def _agree(op: Op, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
                 changed = True
             elif type(value) in _NUMBERS and (position == 0 or not op.numbers):
                 other = next(one for one in agreed if isinstance(one, Tensor))._array
-                agreed[position] = wrap(namespace(other).asarray(value, dtype=wanted))
+                agreed[position] = wrap(namespace(other).asarray(dtypes.in_range(value, wanted), dtype=wanted))
                 changed = True
     return tuple(agreed) if changed else None
 

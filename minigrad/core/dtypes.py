@@ -74,6 +74,19 @@ def result_type(*operands: Any) -> DType:
     return _combine(tuple(tensors), tuple(scalars), tuple(numbers))
 
 
+def in_range(value: Any, dtype: DType) -> Any:
+    """A Python int as an integer dtype holds it, which counts modulo its range: 300 is 44 in uint8.
+
+    Anything else as it is; OverflowError for an int beyond 64 bits.
+    """
+    if type(value) is not int or dtype.kind not in "iu":
+        return value
+    if not -(1 << 63) <= value < 1 << 64:
+        raise OverflowError(f"{value} has more than 64 bits, which no integer dtype holds")
+    low, count = int(np.iinfo(dtype).min), 1 << (8 * dtype.itemsize)
+    return (value - low) % count + low
+
+
 def promote_types(first: Any, second: Any) -> DType:
     """The dtype two tensors of these dtypes combine to, as `torch.promote_types`."""
     a, b = np.dtype(first), np.dtype(second)

@@ -21,7 +21,7 @@ import numpy as np
 from minigrad.backend import Array, namespace
 from minigrad.core import dtypes, views
 from minigrad.core.errors import AnomalyError, describe_location
-from minigrad.core.modes import _Switch, mode
+from minigrad.core.modes import _Switch, mode, quiet
 from minigrad.core.rows import Rows
 from minigrad.kernels import memory
 
@@ -89,7 +89,7 @@ Edge = tuple[Node, int]
 class Leaf(Node):
     """The end of a path: collects the gradient of one leaf tensor."""
 
-    __slots__ = ("grad",)
+    __slots__ = ("grad", "wanted")
 
     def __init__(self, shape: Shape) -> None:
         self.plan = self.location = self.extras = None
@@ -97,6 +97,7 @@ class Leaf(Node):
         self.shapes = (shape,)
         self.birth = _birth()
         self.grad: Any = None
+        self.wanted = True  # False while its tensor does not require grad
 
     def name(self) -> str:
         """PyTorch's name for the node that adds to `.grad`."""
@@ -104,14 +105,17 @@ class Leaf(Node):
 
     def accumulate(self, gradient: Any, create_graph: bool) -> None:
         """Add to `.grad`. The first gradient becomes it: an array that the caller owns."""
-
         from minigrad.core.tensor import Tensor
 
+        if not self.wanted:
+            return
         if isinstance(gradient, Rows) and not gradient.keep:
             gradient = gradient.to_dense()._array
         if create_graph and isinstance(gradient, Tensor):
             gradient = gradient.clone()  # rules hand one gradient to several inputs; each .grad is its own
         if self.grad is None:
+            if isinstance(gradient, Rows):
+                gradient = gradient.clone()  # its values are what flowed in
             self.grad = gradient if isinstance(gradient, (Tensor, Rows)) else as_tensor(gradient)
         elif create_graph or isinstance(gradient, Rows) or isinstance(self.grad, Rows):
             held = self.grad if isinstance(self.grad, Rows) else self.grad if create_graph else self.grad._array
@@ -170,8 +174,8 @@ def run(
         gradient = before = None
         if plan is None or plan.outputs == 1:
             g = pending.pop(node)
-            if type(g) is Rows and (plan is not None or node.extras is not None) and not g.keep:
-                g = g.to_dense()._array  # rules and hooks know dense gradients only
+            if type(g) is Rows and (plan is not None or (node.extras is not None and not g.keep)):
+                g = g.to_dense()._array  # rules know dense gradients only, and hooks but for those asked for as rows
             if node.extras is not None:
                 g = _apply_extras(node, 0, g)
             if captured and (node, 0) in captured:
@@ -227,6 +231,11 @@ def unpack(node: Node) -> Any:
     return node.saved
 
 
+def watching(node: Node) -> tuple[Any, ...]:
+    """The counters of the memory that the node saved."""
+    return node.versions[: len(node.versions) // 2]
+
+
 def _between(starts: Sequence[Edge], targets: Sequence[Edge]) -> set[Node]:
     """The nodes on a path from `starts` to `targets`, both ends included."""
     ends = {edge[0] for edge in targets}
@@ -249,8 +258,6 @@ def _between(starts: Sequence[Edge], targets: Sequence[Edge]) -> set[Node]:
 
 def sum_to(gradient: Any, shape: Shape) -> Any:
     """Undo broadcasting: sum `gradient` over the dimensions that were stretched from `shape`."""
-    if isinstance(gradient, Rows):
-        raise AssertionError("a row gradient has its table's shape")
     extra = gradient.ndim - len(shape)
     stretched = [extra + dim for dim, size in enumerate(shape) if size == 1 and gradient.shape[extra + dim] != 1]
     return gradient.sum((*range(extra), *stretched)).reshape(shape)
@@ -334,6 +341,13 @@ def add_hook(edge: Edge, hook: Callable[[Any], Any]) -> RemovableHandle:
     return handle
 
 
+def move_retained(old: Edge | None, new: Edge | None) -> None:
+    """A tensor that retain_grad() was asked of has a new node: what was kept, and the wish, follow it there."""
+    extras = None if old is None or old[0].plan is None else old[0].extras
+    if old is not None and new is not None and extras is not None and old[1] in extras.retained:
+        extras_of(new[0]).retained[new[1]] = extras.retained.pop(old[1])
+
+
 def _apply_extras(node: Node, index: int, gradient: Any) -> Any:
     """Run the hooks on a complete gradient, and keep it if that was asked."""
     from minigrad.core.tensor import Tensor
@@ -345,8 +359,8 @@ def _apply_extras(node: Node, index: int, gradient: Any) -> Any:
         if result is not None:
             if not isinstance(result, (Tensor, Rows)):
                 raise TypeError(f"a hook must return a Tensor or None, this one returned {type(result).__name__}")
-            if isinstance(result, Tensor) and result.dtype != given.dtype:
-                result = result.to(given.dtype)
+            if result.dtype != given.dtype:
+                raise RuntimeError(f"a hook returned {result.dtype} for a gradient of {given.dtype}")
             if tuple(result.shape) != node.shapes[index]:
                 raise RuntimeError(
                     f"a hook returned shape {tuple(result.shape)} for a gradient of {node.shapes[index]}"
@@ -358,7 +372,7 @@ def _apply_extras(node: Node, index: int, gradient: Any) -> Any:
         if before is not None:
             kept = _add(before if recorded else before._array, gradient)
         else:
-            kept = gradient if recorded else own(gradient)
+            kept = gradient.clone() if recorded else own(gradient)  # the gradient itself may go to the user as well
         extras.retained[index] = kept if recorded else as_tensor(kept)
     return gradient
 
@@ -432,7 +446,7 @@ def backward(
     for node, index in targets or ():
         if not isinstance(node, Leaf):  # a result among the inputs: its gradient is kept as it passes
             extras_of(node).retained.setdefault(index, None)
-    with _Switch(grad=create_graph):
+    with _Switch(grad=create_graph), quiet():
         captured = run(edges, flowing, targets, retain_graph=retain, create_graph=create_graph)
         for (node, _), gradient in captured.items():
             if gradient is not None and isinstance(node, Leaf):
@@ -470,7 +484,7 @@ def grad(
     retain = create_graph if retain_graph is None else retain_graph
     edges, flowing = _start(outputs, given, create_graph)
     targets = [_target(tensor) for tensor in inputs]
-    with _Switch(grad=create_graph):
+    with _Switch(grad=create_graph), quiet():
         captured = run(edges, flowing, targets, retain_graph=retain, create_graph=create_graph)
     results: list[Any] = []
     for position, (edge, tensor) in enumerate(zip(targets, inputs, strict=True)):
@@ -484,7 +498,7 @@ def grad(
                     f"materialize_grads=True to get zeros"
                 )
         elif isinstance(gradient, Rows):
-            gradient = gradient if gradient.keep else gradient.to_dense()
+            gradient = gradient.clone() if gradient.keep else gradient.to_dense()
         elif not isinstance(gradient, Tensor):
             gradient = wrap(own(gradient))
         results.append(gradient)

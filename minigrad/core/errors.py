@@ -63,14 +63,10 @@ def describe(value: Any) -> str:
 
 def shapes_do_not_broadcast(name: str, shapes: list[tuple[int, ...]]) -> RuntimeError:
     """The error for shapes that do not broadcast: which op, which shapes, which dimension, what to do."""
-    widest = max(len(shape) for shape in shapes)
-    for position in range(1, widest + 1):
-        sizes = {shape[-position] for shape in shapes if position <= len(shape) and shape[-position] != 1}
-        if len(sizes) > 1:
-            where = f"dimension {-position} has sizes {' and '.join(map(str, sorted(sizes)))}"
-            break
-    else:
-        raise AssertionError(f"{shapes} do broadcast")
+    positions = range(-1, -max(map(len, shapes)) - 1, -1)
+    by_position = [(place, {shape[place] for shape in shapes if len(shape) >= -place} - {1}) for place in positions]
+    position, sizes = next((place, sizes) for place, sizes in by_position if len(sizes) > 1)
+    where = f"dimension {position} has sizes {' and '.join(map(str, sorted(sizes)))}"
     listed = " and ".join(map(str, shapes))
     return RuntimeError(
         f"{name}: shapes {listed} do not broadcast: {where}; sizes must be equal or 1, "
@@ -88,5 +84,7 @@ def forward_failed(name: str, error: Exception, values: tuple[Any, ...], setting
             f"dimension out of range, {error}".replace("axis", "dim").replace("array", "a tensor"),
         )
     else:
-        kind, reason = (RuntimeError if isinstance(error, ValueError) else type(error)), str(error)
+        # Not `type(error)`: a library's own subclass may want more than a message, as NumPy's casting error does.
+        known = (TypeError, IndexError, ZeroDivisionError, MemoryError)
+        kind, reason = next((one for one in known if isinstance(error, one)), RuntimeError), str(error)
     raise kind(f"{name}({said}): {reason}") from error

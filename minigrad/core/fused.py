@@ -10,13 +10,13 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from minigrad.backend import Array, is_array
+from minigrad.backend import Array, is_array, namespace
 from minigrad.core import engine
 from minigrad.core.call import CONSTANT, check_one_device, check_result, explain, record, result_of
 from minigrad.core.engine import Node, floating
-from minigrad.core.modes import _Switch, mode
-from minigrad.core.primitive import Op, primitive, register
-from minigrad.core.tensor import Tensor, wrap
+from minigrad.core.modes import _Switch, mode, quiet
+from minigrad.core.primitive import Op, attach, primitive, register
+from minigrad.core.tensor import Tensor, VersionCounter
 
 
 class FusedOp(Op):
@@ -54,8 +54,8 @@ class FusedPlan:
         # The aliases have their values and lead to them, but the first derivative stops there.
         edges = iter(node.edges)
         aliases = [
-            make_alias(array, next(edges)) if need else (wrap(array) if is_array(array) else array)
-            for array, need in zip(raw, self.needs, strict=True)
+            make_alias(array, next(edges), counter) if need else attach(array, None, counter)
+            for array, need, counter in zip(raw, self.needs, engine.watching(node), strict=False)
         ]
         with _Switch(grad=True):
             results = self.op.composite(*aliases, **settings)
@@ -76,14 +76,16 @@ def fused(forward: Callable[..., Any] | None = None, *, composite: Callable[...,
 
         @fused(composite=plain_version)
         def op(input, weight, *, setting, keep):
-            return result, residuals        # residuals: anything; None unless keep
+            return result, residuals        # what backward needs; None unless keep
 
         @op.backward
         def op_backward(residuals, g, needs):
             return d_input, d_weight        # None where not needs[i]
 
-    With `outputs` the result and `g` are tuples, and an output nothing used has `g[i] = None`. `backward()` runs the
-    pair; under `create_graph` the composite, of primitives, is differentiated instead, to any order.
+    Residuals are arrays, alone or in tuples, lists and dicts: there the engine sees whether a result is among them, which
+    must then not be written in place. With `outputs` the result and `g` are tuples, and an output nothing used has
+    `g[i] = None`. `backward()` runs the pair; under `create_graph` the composite, of primitives, is differentiated
+    instead, to any order.
     """
     if forward is None:
         return functools.partial(fused, composite=composite, outputs=outputs)
@@ -105,7 +107,9 @@ def fused(forward: Callable[..., Any] | None = None, *, composite: Callable[...,
 
 
 def _among(residuals: Any, array: Array) -> bool:
-    """Whether anything in a tree of residuals looks at the memory of `array`."""
+    """Whether anything in a tree of residuals (tuples, lists and dicts) looks at the memory of `array`."""
+    if isinstance(residuals, dict):
+        residuals = list(residuals.values())
     if isinstance(residuals, (tuple, list)):
         return any(_among(one, array) for one in residuals)
     if not is_array(residuals):
@@ -121,12 +125,15 @@ def _apply_fused(op: FusedOp, values: tuple[Any, ...], settings: dict[str, Any])
     needs = tuple([edge is not None for edge in edges_all])
     keep = mode.grad and any(needs)
     try:
-        out, residuals = op.forward(*raw, **settings, keep=keep)
+        with quiet():
+            out, residuals = op.forward(*raw, **settings, keep=keep)
     except (ValueError, TypeError, IndexError, ZeroDivisionError, MemoryError) as error:
         explain(op, raw, settings, error)
     if not any(isinstance(value, Tensor) for value in values):
         return out
     outs = out if op.several else (out,)
+    # NumPy turns 0-d results into scalars.
+    outs = tuple([one if is_array(one) else namespace(next(filter(is_array, raw))).asarray(one) for one in outs])
     results = tuple([result_of(one) for one in outs])
     if keep:
         # The inputs are kept for the composite; of the results those that the residuals look at.
@@ -152,7 +159,7 @@ def alias(input: Array) -> Array:
 alias.vjp(input=lambda g: g)
 
 
-def make_alias(array: Array, edge: engine.Edge) -> Tensor:
-    """An alias of what `edge` leads to."""
+def make_alias(array: Array, edge: engine.Edge, counter: VersionCounter) -> Tensor:
+    """An alias of what `edge` leads to; `counter` watches its memory."""
     plan = alias.op.plan((True,))
-    return result_of(array, (record(plan, (edge,), (), (), (array.shape,)), 0))
+    return attach(array, (record(plan, (edge,), (), (), (array.shape,)), 0), counter)

@@ -17,8 +17,9 @@ from minigrad.core.primitive import primitive
 from minigrad.core.tensor import Tensor, wrap
 
 
-def check_writable(tensor: Tensor, op: str) -> None:
-    """Refuse what PyTorch refuses: writing in place to a leaf that requires grad, or to a view of one."""
+def check_writable(tensor: Tensor, op: str, recorded: bool = False) -> None:
+    """Refuse what PyTorch refuses: writing in place to a leaf that requires grad, or to a view of one, and through a
+    view that cannot say how it was taken; `recorded` if what is written requires grad."""
     if not mode.grad:
         return
     view = tensor._view
@@ -36,7 +37,9 @@ def check_writable(tensor: Tensor, op: str) -> None:
             f"{op}: a view of a leaf that requires grad is used in an in-place operation: do it under no_grad(), "
             f"or clone() the leaf first"
         )
-    if base_edge is not None and not view.recorded:
+    if base_edge is None and not recorded:
+        return
+    if not view.recorded:
         raise RuntimeError(
             f"{op}: this view was taken under no_grad(), so writing through it cannot be recorded: take it again"
         )
@@ -85,23 +88,27 @@ def write(tensor: Tensor, result: Tensor, name: str) -> Tensor:
         result = result.to(wanted)
         array = result._array
     edge = result._current_edge()
+    if edge is not None and tensor._view is not None:
+        check_writable(tensor, name, recorded=True)
     _store(tensor._array, array, name)
     views.count_write(tensor)
     if not mode.grad:
         return tensor
     view = tensor._view
     if view is None:
-        _move_retained(tensor._edge, edge)
+        engine.move_retained(tensor._edge, edge)
         tensor._edge = edge
     elif edge is not None or view.base._edge is not None:
         scattered = _record_view_write(view.base, result, view.path)
-        _move_retained(view.base._edge, scattered)
+        engine.move_retained(view.base._edge, scattered)
         view.base._edge = scattered
         views.refresh(tensor)
     return tensor
 
 
 def _store(target: Array, array: Array, name: str) -> None:
+    if not target.size:
+        return
     flags = getattr(target, "flags", None)
     if flags is not None and getattr(flags, "writeable", True) is False:
         raise RuntimeError(f"{name}: this tensor's memory cannot be written, as after expand(): clone() it first")
@@ -112,14 +119,6 @@ def _store(target: Array, array: Array, name: str) -> None:
     ):
         raise RuntimeError(f"{name}: several elements of this tensor share one place in memory: clone() it first")
     target[...] = array
-
-
-def _move_retained(old: engine.Edge | None, new: engine.Edge | None) -> None:
-    """retain_grad() was asked of the tensor, so it follows the tensor to its new node."""
-    extras = None if old is None or old[0].plan is None else old[0].extras
-    if old is not None and new is not None and extras is not None and old[1] in extras.retained:
-        del extras.retained[old[1]]
-        engine.extras_of(new[0]).retained[new[1]] = None
 
 
 @primitive

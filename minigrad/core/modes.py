@@ -9,6 +9,8 @@ import threading
 from contextlib import ContextDecorator
 from typing import Any
 
+import numpy as np
+
 
 class _Mode(threading.local):
     grad = True  # ops record the graph
@@ -42,6 +44,15 @@ def _set(values: dict[str, bool]) -> None:
     for name, value in values.items():
         setattr(mode, name, value)
     mode.special = mode.anomaly or mode.inference
+
+
+def quiet() -> Any:
+    """NumPy says nothing of overflow and 0/0 inside.
+
+    For its sums, products and means: they warn from a file of NumPy's, where the filter that `import minigrad` sets for
+    minigrad's own lines does not reach.
+    """
+    return np.errstate(all="ignore")
 
 
 def _maybe_decorate(switch: _Switch, function: Any) -> Any:

@@ -31,7 +31,7 @@ from typing import Any
 from minigrad.backend import Array, is_array, namespace
 from minigrad.core import call, dtypes, engine
 from minigrad.core.engine import Node
-from minigrad.core.tensor import Tensor, wrap
+from minigrad.core.tensor import Tensor, VersionCounter, wrap
 
 _ALIASES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "x1": "input", "x2": "other"}
 registry: dict[str, Op] = {}  # every primitive and fused op of the package, so that the tests leave none out
@@ -84,7 +84,9 @@ class Op:
             known |= {self.variadic, f"{self.variadic}_shape", "needs"}
         for name, rule in rules.items():
             if name not in self.inputs and name != self.variadic:
-                raise TypeError(f"{self.name}.vjp: {name!r} is not an input; its inputs are {self._said_inputs()}")
+                why = " but a setting (an input stands before `*`, without annotation or with Array)"
+                why *= name in self.settings
+                raise TypeError(f"{self.name}.vjp: {name!r} is not an input{why}; its inputs are {self._said_inputs()}")
             if rule is None:
                 continue
             words = tuple(inspect.signature(rule).parameters)
@@ -104,7 +106,7 @@ class Op:
             ]
 
     def _said_inputs(self) -> str:
-        return ", ".join([*self.inputs, *([f"*{self.variadic}"] if self.variadic else [])])
+        return ", ".join([*self.inputs, *([f"*{self.variadic}"] if self.variadic else [])]) or "none"
 
     def bind(self, args: tuple[Any, ...], given: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Sort a call's arguments into inputs, in order, and settings, as Python would have."""
@@ -244,25 +246,41 @@ class RulePlan:
 
     def rebuild(self, node: Node, saved: tuple[Any, ...]) -> list[Any]:
         """The saved arrays as Tensors in their places in the graph."""
-        op, edges = self.op, iter(node.edges)
+        op, edges, counters = self.op, iter(node.edges), self._counters(node)
         edge_of = {
             position: next(edges) for position, need in enumerate(self.needs) if need
         }  # by position among the inputs
         result: list[Any] = []
         for word, value in zip(self.words, saved, strict=True):
-            if word in op.outputs:
-                result.append(
-                    tuple(attach(one, (node, i)) for i, one in enumerate(value))
-                    if op.variable_outputs
-                    else attach(value, (node, op.outputs.index(word)))
-                )
+            watching = counters.get(word)
+            if word == op.variadic:
+                places = [edge_of.get(position) for position in range(len(value))]
+                result.append(tuple(map(attach, value, places, watching or [None] * len(value))))
+            elif word in op.outputs and op.variable_outputs:
+                places = [(node, index) for index in range(len(value))]
+                result.append(tuple(map(attach, value, places, watching or [None] * len(value))))
+            elif word in op.outputs:
+                result.append(attach(value, (node, op.outputs.index(word)), watching))
             elif word in op.inputs:
-                result.append(attach(value, edge_of.get(op.inputs.index(word))))
-            elif word == op.variadic:
-                result.append(tuple(attach(one, edge_of.get(i)) for i, one in enumerate(value)))
+                result.append(attach(value, edge_of.get(op.inputs.index(word)), watching))
             else:
                 result.append(value)
         return result
+
+    def _counters(self, node: Node) -> dict[Any, Any]:
+        """What watches the saved inputs and results, by their names: one counter, or one for each of several."""
+        watching, op = engine.watching(node), self.op
+        if not watching:
+            return {}
+        count = len(self.needs) if self.keeps_variadic else len(self.kept_inputs)
+        inputs, outputs = watching[:count], watching[count:]
+        if op.variable_outputs:
+            by_output = {"ans": outputs}
+        else:
+            by_output = {op.outputs[place]: one for place, one in zip(self.kept_outputs, outputs, strict=True)}
+        if self.keeps_variadic:
+            return {op.variadic: inputs, **by_output}
+        return {op.inputs[place]: one for place, one in zip(self.kept_inputs, inputs, strict=True)} | by_output
 
 
 def _pick(places: list[int]) -> Callable[[Any], tuple[Any, ...]]:
@@ -272,12 +290,15 @@ def _pick(places: list[int]) -> Callable[[Any], tuple[Any, ...]]:
     return itemgetter(*places) if places else itemgetter(slice(0, 0))
 
 
-def attach(array: Any, edge: engine.Edge | None) -> Any:
-    """A Tensor of a saved array, at the place in the graph its value came from."""
+def attach(array: Any, edge: engine.Edge | None, counter: VersionCounter | None = None) -> Any:
+    """A Tensor of a saved array, at the place in the graph its value came from; `counter` watches its memory, so that
+    what is computed from it now notices a later write, too."""
     if not is_array(array):
         return array
     tensor = wrap(array)
     tensor._edge = edge if dtypes.is_floating(array.dtype) else None
+    if counter is not None:
+        tensor._counter = counter
     return tensor
 
 

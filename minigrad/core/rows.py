@@ -50,6 +50,10 @@ class Rows:
         index, values = kernels.of(self._values).sum_rows(self._index, self._values)
         return Rows(index, values, self.shape, self.keep)
 
+    def clone(self) -> Rows:
+        """The same gradient in memory of its own."""
+        return Rows(self._index.copy(), self._values.copy(), self.shape, self.keep)
+
     def to_dense(self) -> Tensor:
         """The whole table."""
         from minigrad.core.tensor import wrap

@@ -76,6 +76,8 @@ class Tensor:
     _leaf: engine.Leaf | None
 
     def __new__(cls, *data: Any) -> Tensor:
+        if not data:
+            data = (0,)
         sizes = len(data) != 1 or isinstance(data[0], int)
         array = np.zeros(data, dtypes.get_default_dtype()) if sizes else _to_array(data[0], dtypes.get_default_dtype())
         return wrap(array, cls)
@@ -165,6 +167,8 @@ class Tensor:
             if requires_grad:
                 return self
             raise RuntimeError("only a leaf can stop requiring grad; use .detach() for a tensor outside the graph")
+        if self._leaf is not None:
+            self._leaf.wanted = requires_grad  # graphs that are there already lead to it, too
         if not requires_grad:
             self._edge = None
         elif self._edge is None:
@@ -336,8 +340,11 @@ class Tensor:
         return int(self.item())
 
     def __index__(self) -> int:
-        if self._array.dtype.kind not in "iub":
-            raise TypeError(f"only an integer tensor of one element can be an index, this one is {self.dtype}")
+        if self._array.dtype.kind not in "iub" or self._array.size != 1:
+            raise TypeError(
+                f"only an integer tensor of one element can be an index, this one is {self.dtype} of shape "
+                f"{tuple(self.shape)}"
+            )
         return int(self.item())
 
     def __complex__(self) -> complex:
@@ -357,7 +364,7 @@ class Tensor:
         return id(self)
 
     def __format__(self, spec: str) -> str:
-        return format(self.item() if not self._array.ndim else self, spec) if spec else str(self)
+        return format(self.item(), spec) if not self._array.ndim else object.__format__(self, spec)
 
     def __contains__(self, element: Any) -> bool:
         return bool((self._array == (element._array if isinstance(element, Tensor) else element)).any())

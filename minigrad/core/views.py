@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from minigrad.core import engine
 from minigrad.core.modes import _Switch, mode
 
 from minigrad.core import tensor as tensors  # isort: skip - it imports this file
@@ -50,8 +51,10 @@ def refresh(tensor: Tensor) -> None:
     if view.edge is view.base._edge or not view.recorded:
         return
     view.edge = view.base._edge
+    before = tensor._edge
     with _Switch(grad=True):
         tensor._edge = replay(view.base, view.path)._edge
+    engine.move_retained(before, tensor._edge)
 
 
 def count_write(tensor: Tensor) -> None:

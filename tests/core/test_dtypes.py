@@ -125,3 +125,23 @@ def test_floating_kinds() -> None:
     assert dtypes.is_floating(minigrad.float16)
     assert dtypes.is_floating(minigrad.complex64)
     assert not dtypes.is_floating(minigrad.int64)
+
+
+@pytest.mark.parametrize(
+    ("operands", "expected"),
+    [
+        ([np.zeros(2, "int64"), np.zeros(2, "float16")], "float16"),  # a tensor of a higher category decides
+        ([np.zeros(2, "float32"), np.zeros((), "float64")], "float32"),  # one of no dimensions does not
+        ([np.zeros(2, "int64"), np.zeros((), "float64")], "float64"),  # but for a higher category
+        ([np.zeros(2, "complex64"), np.zeros(2, "float64")], "complex128"),
+        ([np.zeros(2, "complex64"), np.zeros(2, "int64")], "complex64"),
+        ([np.zeros(2, "float64"), 1j], "complex128"),  # a complex number as precise as the tensor is
+        ([np.zeros(2, "float32"), np.zeros((), "complex128")], "complex64"),
+        ([np.zeros(2, "int64"), 1.5], "float32"),
+        ([np.zeros(2, "bool"), 2], "int64"),
+        ([True, 2, 1.5], "float32"),
+    ],
+)
+def test_the_table_in_examples(operands: Any, expected: str) -> None:
+    assert str(minigrad.result_type(*operands)) == expected
+    assert str(minigrad.result_type(*reversed(operands))) == expected

@@ -234,6 +234,28 @@ def test_set_grad_enabled_as_function_and_context() -> None:
     assert minigrad.is_grad_enabled()
 
 
+def test_set_grad_enabled_as_a_decorator_switches_nothing_outside() -> None:
+    @minigrad.set_grad_enabled(False)
+    def evaluate() -> bool:
+        return minigrad.is_grad_enabled()
+
+    assert minigrad.is_grad_enabled()
+    assert not evaluate()
+    assert minigrad.is_grad_enabled()
+
+
+def test_inference_mode_as_a_decorator_and_switched_off() -> None:
+    @minigrad.inference_mode
+    def evaluate() -> bool:
+        with minigrad.inference_mode(False):  # what is made here may take part again
+            assert (leaf([1.0]) * 2.0).requires_grad
+            assert not minigrad.is_inference_mode_enabled()
+        return minigrad.is_inference_mode_enabled()
+
+    assert evaluate()
+    assert not minigrad.is_inference_mode_enabled()
+
+
 def test_inference_tensors_stay_out_of_graphs() -> None:
     x, w = leaf([1.0]), leaf([2.0])
     with minigrad.inference_mode():

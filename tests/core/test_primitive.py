@@ -173,8 +173,10 @@ def test_a_rule_for_no_input_fails_at_definition() -> None:
     def op(input, *, factor=2):
         return input * factor
 
-    with pytest.raises(TypeError, match="'factor' is not an input; its inputs are input"):
+    with pytest.raises(TypeError, match=r"'factor' is not an input but a setting \(.*\); its inputs are input"):
         op.vjp(factor=lambda g: g)
+    with pytest.raises(TypeError, match="'other' is not an input; its inputs are input"):
+        op.vjp(other=lambda g: g)
 
 
 def test_an_input_without_a_rule_gets_no_gradient() -> None:

@@ -201,3 +201,40 @@ def test_memory_that_several_elements_share_refuses() -> None:
     x = minigrad.tensor([1.0]).expand(3)
     with pytest.raises(RuntimeError, match=r"clone\(\) it first"):
         x.mul_(2.0)
+
+
+class _Square(minigrad.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        ctx.save_for_backward(x)
+        return x * x
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        return 2 * g * ctx.saved_tensors[0]
+
+
+@pytest.mark.parametrize(
+    "function",
+    [lambda x: x * x, lambda x: x.prod().expand(2), _Square.apply, lambda x: minigrad.cat([x * x])],
+    ids=["a rule", "a fused op", "a Function", "several inputs"],
+)
+def test_a_recorded_gradient_notices_a_write_to_what_its_forward_saved(function: Any) -> None:
+    x = minigrad.tensor([2.0, 3.0], requires_grad=True)
+    v = minigrad.tensor([1.0, 1.0], requires_grad=True)
+    (gradient,) = minigrad.grad([function(x)], [x], [v], create_graph=True)
+    with minigrad.no_grad():
+        x.mul_(100.0)
+    with pytest.raises(RuntimeError, match="changed in place since"):
+        minigrad.grad(gradient.sum(), [v])
+
+
+def test_a_recorded_gradient_notices_a_write_to_its_forwards_result() -> None:
+    x = minigrad.tensor([2.0, 3.0], requires_grad=True)
+    v = minigrad.tensor([1.0, 1.0], requires_grad=True)
+    result = x.exp()
+    (gradient,) = minigrad.grad([result], [x], [v], create_graph=True)
+    with minigrad.no_grad():
+        result.mul_(100.0)
+    with pytest.raises(RuntimeError, match="changed in place since"):
+        minigrad.grad(gradient.sum(), [v])

@@ -10,6 +10,7 @@ import numpy as np
 
 from minigrad import kernels
 from minigrad.backend import Array, namespace
+from minigrad.core.modes import quiet
 from minigrad.core.rows import Rows
 from minigrad.core.tensor import Tensor, tensor, wrap
 from minigrad.core.views import count_write
@@ -111,6 +112,7 @@ def _total_norm(gradients: list[Tensor | Rows], norm_type: float, error_if_nonfi
     return wrap(norm)
 
 
+@quiet()
 def _norm(arrays: Sequence[Array], p: float) -> Array:
     """The p-norm of all the elements of all the arrays, 0-d."""
     xp = namespace(arrays[0])
