@@ -130,24 +130,25 @@ def cross_entropy_forward(
     rows = Rows.of(target, weight, ignore_index, label_smoothing, V, logits.dtype)
     top, total, spread_sum = _log_sums(logits, rows)
     losses = _losses(rows, logits[np.arange(N), rows.safe] - top, total, spread_sum)
-    residuals = (logits, rows, reduction, top + np.log(total)) if keep else None
+    # Maximum and sum apart: the logarithm of both together would lose its last digits where logits are large.
+    residuals = (logits, rows, reduction, top, total) if keep else None
     return reduce_rows(losses, rows.row_weight, reduction), residuals
 
 
 def cross_entropy_backward(residuals: tuple[Any, ...], g: Array, needs: Needs) -> tuple[Array | None]:
     """The gradient of (logits,), each block of it through the cache once."""
-    logits, rows, reduction, log_total = residuals
+    logits, rows, reduction, top, total = residuals
     if not needs[0]:
         return (None,)
     N, V = logits.shape
     d_logits = memory.empty((N, V), logits.dtype)
     scale = _row_scale(g, rows, reduction)
-    mass = scale * rows.mass()
+    mass = scale * rows.mass() / total
 
     def run(start: int, stop: int) -> None:
         for block in pool.blocks(start, stop, BLOCK // max(1, V)):
             z = d_logits[block]
-            np.subtract(logits[block], log_total[block, None], out=z)
+            np.subtract(logits[block], top[block, None], out=z)
             np.exp(z, out=z)
             z *= mass[block, None]
             _finish_gradient(z, rows[block], scale[block])

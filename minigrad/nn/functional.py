@@ -11,6 +11,7 @@ import warnings
 from typing import Any
 
 from minigrad.backend import namespace
+from minigrad.core.dtypes import get_default_dtype, is_floating, result_type
 from minigrad.core.inplace import in_place
 from minigrad.core.tensor import Tensor, wrap
 from minigrad.nn.functional_activation import (
@@ -61,6 +62,7 @@ from minigrad.ops.elementwise import relu as relu_of
 from minigrad.ops.fused import cross_entropy, embedding, layer_norm, linear_cross_entropy, nll_loss
 from minigrad.ops.linalg import linear
 from minigrad.ops.norm import rms_norm
+from minigrad.ops.shape import broadcast_tensors
 from minigrad.ops.softmax import log_softmax_as, softmax_as
 from minigrad.random import default_generator
 
@@ -149,6 +151,10 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     xp = namespace(array)
     if array.dtype.kind not in "iu":
         raise RuntimeError(f"one_hot needs whole numbers, got {array.dtype}: convert them with .long()")
+    if num_classes < -1:
+        raise RuntimeError(
+            f"one_hot: num_classes must not be negative, got {num_classes}: leave it out to have them counted"
+        )
     if num_classes == -1:
         if not array.size:
             raise RuntimeError("one_hot of no numbers cannot know the number of classes: give num_classes")
@@ -187,5 +193,14 @@ def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -
 
 
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
-    """The cosine of the angle between vectors that lie along `dim`; the norms are taken as at least `eps`."""
+    """The cosine of the angle between vectors that lie along `dim`; the norms are taken as at least `eps`.
+
+    The two are stretched to a common shape and brought to one floating dtype first.
+    """
+    if eps < 0:
+        raise RuntimeError(f"cosine_similarity: eps must be at least 0, got {eps}")
+    x1, x2 = broadcast_tensors(x1, x2)
+    dtype = result_type(x1._array, x2._array)
+    dtype = dtype if is_floating(dtype) else get_default_dtype()
+    x1, x2 = x1.to(dtype), x2.to(dtype)
     return (normalize(x1, 2.0, dim, eps) * normalize(x2, 2.0, dim, eps)).sum(dim)

@@ -32,19 +32,21 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     Raises RuntimeError for another number of slopes (He et al., ICCV 2015).
     """
     channels = input.shape[1] if input.ndim > 1 else 1
-    if weight.numel() not in (1, channels):
+    if weight.ndim > 1 or weight.numel() not in (1, channels):
         raise RuntimeError(
-            f"prelu: there must be 1 slope or one for each of the {channels} channels, got {weight.numel()} "
-            f"with an input of shape {tuple(input.shape)}"
+            f"prelu: there must be 1 slope or one for each of the {channels} channels, got {weight.numel()} of shape "
+            f"{tuple(weight.shape)} with an input of shape {tuple(input.shape)}"
         )
-    if weight.numel() > 1:
-        weight = weight.reshape((1, -1) + (1,) * (input.ndim - 2))
+    if weight.numel() == 1:
+        weight = weight.reshape(())
+    else:
+        weight = weight.reshape((1, channels) + (1,) * (input.ndim - 2))
     return where(input > 0, input, input * weight)
 
 
 def _exponential_below(input: Tensor, alpha: float) -> Tensor:
     """alpha * (e^x - 1) for x below 0, and its value at 0 above, where exp might overflow."""
-    return expm1(input.clamp(max=0)) * alpha
+    return expm1(where(input > 0, 0.0, input)) * alpha
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
@@ -58,7 +60,9 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x above 0, alpha * (e^(x / alpha) - 1) below, so that the slope is continuous (Barron 2017)."""
     if inplace:
         return in_place(input, celu, alpha)
-    return where(input > 0, input, _exponential_below(input / alpha, alpha))
+    if not alpha:
+        raise ZeroDivisionError("celu: alpha must not be 0, for x is divided by it")
+    return where(input > 0, input, expm1(where(input > 0, 0.0, input) / alpha) * alpha)
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -73,7 +77,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     if approximate not in ("none", "tanh"):
         raise RuntimeError(f"gelu: approximate is 'none' or 'tanh', not {approximate!r}")
     if approximate == "none":
-        return input * (erf(input * math.sqrt(0.5)) + 1) * 0.5
+        return input * ((erf(input * math.sqrt(0.5)) + 1) * 0.5)
     inner = (input + input * input * input * 0.044715) * math.sqrt(2 / math.pi)
     return input * (tanh(inner) + 1) * 0.5
 
@@ -110,8 +114,10 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
     """x cut off at min_val and max_val. The slope at both is 0, unlike clamp's."""
     if inplace:
         return in_place(input, hardtanh, min_val, max_val)
+    if min_val > max_val:
+        raise ValueError(f"hardtanh: min_val must not be above max_val, got {min_val} and {max_val}")
     inside = (input > min_val).logical_and(input < max_val)
-    return where(inside, input, input.detach().clamp(min_val, max_val))
+    return where(inside, input, input.detach().clamp(min_val, max_val)).to(input.dtype)
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
@@ -132,14 +138,14 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """x * hardsigmoid(x) (Howard et al., ICCV 2019)."""
     if inplace:
         return in_place(input, hardswish)
-    middle = input * (input + 3) / 6
-    bent = where(input < 3, middle, input)
-    return where(input > -3, bent, 0)
+    inside = where(input.abs() >= 3, 0.0, input)  # for an infinity has no product with the 0 that flows back
+    bent = where(input >= 3, input, inside * (inside + 3) / 6)
+    return where(input <= -3, 0.0, bent)  # NaN stays NaN
 
 
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x, and 0 between -lambd and lambd."""
-    return where(input.abs() > lambd, input, 0)
+    return where(input.abs() <= lambd, 0.0, input)  # NaN stays NaN
 
 
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
@@ -167,4 +173,4 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
 
 
 def _threshold(input: Tensor, level: float, value: float) -> Tensor:
-    return where(input > level, input, value)
+    return where(input > level, input, value).to(input.dtype)

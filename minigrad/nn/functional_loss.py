@@ -41,6 +41,17 @@ def check_same_shape(input: Tensor, target: Tensor, name: str) -> None:
         )
 
 
+def check_stretches(input: Tensor, other: Tensor | None, name: str, word: str) -> None:
+    """RuntimeError unless the other, if there is one, stretches to the input's shape."""
+    if other is None or other._array.shape == input._array.shape:
+        return
+    ends = zip(other.shape[::-1], input.shape[::-1], strict=False)
+    if other.ndim > input.ndim or any(size not in (1, whole) for size, whole in ends):
+        raise RuntimeError(
+            f"{name}: {word} has shape {tuple(other.shape)}, which does not stretch to the input's {tuple(input.shape)}"
+        )
+
+
 def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
     """(input - target)^2."""
     return reduced(_difference(input, target, "mse_loss").square(), reduction, "mse_loss")
@@ -55,10 +66,13 @@ def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", be
     """d^2 / (2 beta) where d = |input - target| is below beta, d - beta / 2 elsewhere (Girshick, ICCV 2015)."""
     if beta < 0:
         raise RuntimeError(f"smooth_l1_loss: beta must be at least 0, got {beta}")
-    distance = _difference(input, target, "smooth_l1_loss").abs()
+    difference = _difference(input, target, "smooth_l1_loss")
+    distance = difference.abs()
     if beta == 0:
         return reduced(distance, reduction, "smooth_l1_loss")
-    loss = where(distance < beta, distance.square() * (0.5 / beta), distance - 0.5 * beta)
+    far = distance >= beta  # NaN is not, and so stays NaN
+    near = where(far, 0.0, difference)  # the square of an infinite distance would make NaN of the gradient
+    loss = where(far, distance - 0.5 * beta, near.square() * (0.5 / beta))
     return reduced(loss, reduction, "smooth_l1_loss")
 
 
@@ -66,8 +80,11 @@ def huber_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", delta:
     """d^2 / 2 where d = |input - target| is at most delta, delta * (d - delta / 2) elsewhere (Huber 1964)."""
     if delta <= 0:
         raise RuntimeError(f"huber_loss: delta must be above 0, got {delta}")
-    distance = _difference(input, target, "huber_loss").abs()
-    loss = where(distance <= delta, distance.square() * 0.5, (distance - 0.5 * delta) * delta)
+    difference = _difference(input, target, "huber_loss")
+    distance = difference.abs()  # its square would have no second derivative at 0
+    far = distance > delta  # NaN is not, and so stays NaN
+    near = where(far, 0.0, difference)  # the square of an infinite distance would make NaN of the gradient
+    loss = where(far, (distance - 0.5 * delta) * delta, near.square() * 0.5)
     return reduced(loss, reduction, "huber_loss")
 
 
@@ -80,7 +97,7 @@ def kl_div(input: Tensor, target: Tensor, *, reduction: str = "mean", log_target
     loss = exp(target) * (target - input) if log_target else xlogy(target, target) - target * input
     check_reduction("kl_div", reduction, (*REDUCTIONS, "batchmean"))
     if reduction == "batchmean":
-        return loss.sum() / input.shape[0]
+        return loss.sum() / (input.shape[0] if input.ndim else 1)
     return reduced(loss, reduction, "kl_div")
 
 
@@ -107,6 +124,7 @@ def binary_cross_entropy(
     `weight` rescales each element. Raises ValueError where the shapes differ.
     """
     check_same_shape(input, target, "binary_cross_entropy")
+    check_stretches(input, weight, "binary_cross_entropy", "weight")
     loss = binary_cross_entropy_of(input, target)
     return reduced(loss if weight is None else loss * weight, reduction, "binary_cross_entropy")
 
@@ -126,6 +144,7 @@ def binary_cross_entropy_with_logits(
     """
     name = "binary_cross_entropy_with_logits"
     check_same_shape(input, target, name)
+    check_stretches(input, weight, name, "weight")
     log_probability = logsigmoid(input)
     if pos_weight is not None:
         log_probability = log_probability * ((pos_weight - 1) * target + 1)

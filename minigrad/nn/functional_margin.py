@@ -29,8 +29,17 @@ def hinge_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Ten
 
 
 def soft_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
-    """log(1 + e^(-y s)), the logistic loss of scores and signs; it never overflows."""
-    return reduced(-logsigmoid(input * target), reduction, "soft_margin_loss")
+    """log(1 + e^(-y s)), the logistic loss of scores and signs; it never overflows.
+
+    The signs broadcast to the scores' shape. Raises RuntimeError where that would make more losses than scores.
+    """
+    product = input * target
+    if product.shape != input.shape:
+        raise RuntimeError(
+            f"soft_margin_loss: input {tuple(input.shape)} and target {tuple(target.shape)} would make losses of shape "
+            f"{tuple(product.shape)}: give both one shape"
+        )
+    return reduced(-logsigmoid(product), reduction, "soft_margin_loss")
 
 
 def zero_one_loss(input: Tensor, target: Tensor, *, ignore_index: int = -100, reduction: str = "mean") -> Tensor:

@@ -161,8 +161,15 @@ fmod.vjp(input=lambda g: g, other=lambda g, input, other: -g * trunc_divide(inpu
 @primitive(promote=True)
 def pow(input: Array, exponent: Array) -> Array:
     """`input ** exponent`; each may be a number. Whole numbers have no negative powers: convert with .float()."""
+    if type(exponent) is int and exponent < 0 and input.dtype.kind in "iu":
+        raise ValueError("whole numbers have no negative powers: convert with .float()")
+    if input.dtype.kind == "b":
+        result = namespace(input).power(input, exponent)
+        return result.astype(bool) if result.dtype == "int8" else result  # which NumPy makes of two bools
     if type(exponent) in (int, float) and exponent in _QUICK_POWERS:
         return _QUICK_POWERS[exponent](input)
+    if type(input) not in (int, float):
+        input = namespace(input).asarray(input)  # a rule may bring a NumPy scalar, whose own power rounds otherwise
     return input**exponent
 
 
@@ -175,10 +182,10 @@ _QUICK_POWERS = {
 
 
 def _slope_base(input: Any, exponent: Any) -> Any:
-    """The base of 0 * 0^-1, which the derivative of 0^0 would be, as 1, so that it is 0 and not NaN; else the input."""
+    """The base in 0 * x^-1, which the derivative of x^0 would be, as 1 where x is 0 or NaN, so that it is 0."""
     if type(exponent) in (int, float):  # decided here, for a look at every element would cost as much as the power
-        return input if exponent else input + (input == 0)
-    return input + ((input == 0) & (exponent == 0))
+        return input if exponent else zeros_of(input) + 1
+    return replace_where(input, ((input == 0) | (input != input)) & (exponent == 0), 1)
 
 
 pow.vjp(

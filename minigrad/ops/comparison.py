@@ -266,7 +266,7 @@ def _operand(value: Any, dtype: Any, like: Tensor) -> Tensor:
     """A number, array or tensor as a tensor of this dtype; a number goes to where `like` is."""
     if isinstance(value, Tensor):
         return value.to(dtype)
-    return wrap(namespace(like._array).asarray(value, dtype=dtype))
+    return wrap(namespace(like._array).asarray(dtypes.in_range(value, dtype), dtype=dtype))
 
 
 @primitive

@@ -8,7 +8,7 @@ from minigrad.backend import Array, namespace
 from minigrad.core.fused import fused
 from minigrad.core.primitive import primitive
 from minigrad.core.tensor import Tensor
-from minigrad.ops import indexing, shape
+from minigrad.ops import conversion, indexing, shape
 from minigrad.ops.dims import checked
 from minigrad.ops.method import method
 from minigrad.ops.reduction import products_before, takes_dtype
@@ -42,11 +42,14 @@ def diff(
 ) -> Tensor:
     """Each element along `dim` less the one before it, `n` times over; each time one element fewer remains.
 
-    `prepend` and `append` are joined on first. RuntimeError for a 0-d tensor and a negative `n`.
+    `prepend` and `append` are joined on first, unless `n` is 0, which gives a copy. RuntimeError for a 0-d tensor and a
+    negative `n`.
     """
     if not input.ndim or n < 0:
         raise RuntimeError(f"diff: needs a dimension and n >= 0, got shape {tuple(input.shape)} and n={n}")
     at = checked(dim, input.ndim)
+    if not n:
+        return conversion.clone(input)
     parts = [part for part in (prepend, input, append) if part is not None]
     result = shape.cat(parts, at) if len(parts) > 1 else input
     for _ in range(min(n, result.shape[at])):

@@ -237,6 +237,11 @@ def _next_pair(terms: tuple[str, ...], result: str, shapes: tuple[tuple[int, ...
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     """The sum over the last `dims` dimensions of `a` and the first of `b`, or over those in the two lists `dims`."""
     if isinstance(dims, int):
+        if not 0 <= dims <= min(a.ndim, b.ndim):
+            raise RuntimeError(
+                f"tensordot: {dims} dimensions of shapes {tuple(a.shape)} and {tuple(b.shape)} cannot be summed over: "
+                f"give a number from 0 to {min(a.ndim, b.ndim)}"
+            )
         dims = (range(a.ndim - dims, a.ndim), range(dims))
     of_a, of_b = (
         [shape._dim(int(dim), tensor.ndim, "tensordot") for dim in part]

@@ -114,8 +114,8 @@ frac.vjp(input=lambda g: g)
 @method(inplace=True)
 @primitive
 def square(input: Array) -> Array:
-    """`input * input`."""
-    return input * input
+    """`input * input`; bools count as whole numbers."""
+    return input * input if input.dtype.kind != "b" else input.astype("int64")
 
 
 square.vjp(input=lambda g, input: g * (input * 2))

@@ -12,11 +12,13 @@ import numpy as np
 
 from minigrad import backend
 from minigrad.backend import Array, namespace
+from minigrad.core.errors import shapes_do_not_broadcast
 from minigrad.core.inplace import check_writable, in_place, write
 from minigrad.core.modes import mode
 from minigrad.core.primitive import primitive
 from minigrad.core.tensor import Tensor, wrap
 from minigrad.ops import shape
+from minigrad.ops.comparison import replace_where
 from minigrad.ops.method import method
 
 # ---- x[i] -----------------------------------------------------------------------------------------------------------
@@ -284,21 +286,43 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
 def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
     """`input` with the slices of `source`, times `alpha`, added along `dim` at the places in `index`."""
     parts = _row_index(input, dim, index, "index_add")[1]
+    _check_slices("index_add", source, _region(input, parts))
     return index_accumulate(input, source if alpha == 1 else source * alpha, index=parts)
 
 
 @method(inplace=True)
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """`input` with the slices along `dim` at the places in `index` replaced by those of `source`."""
-    return index_replace(input, source, index=_row_index(input, dim, index, "index_copy")[1])
+    parts = _row_index(input, dim, index, "index_copy")[1]
+    _check_slices("index_copy", source, _region(input, parts))
+    return index_replace(input, source, index=parts)
+
+
+def _check_slices(name: str, source: Tensor, wanted: tuple[int, ...]) -> None:
+    if tuple(source.shape) != tuple(wanted):
+        raise RuntimeError(
+            f"{name}: source has shape {tuple(source.shape)}, with this index it must be {tuple(wanted)}: one slice "
+            f"for each place"
+        )
 
 
 @method(inplace=True)
 def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
-    """`input` with the slices along `dim` at the places in `index` set to one number."""
-    parts = _row_index(input, dim, index, "index_fill")[1]
-    source = value.to(input.dtype) if isinstance(value, Tensor) else wrap(_value_array(value, input))
-    return index_replace(input, _fit(source, _region(input, parts)), index=parts)
+    """`input` with the slices along `dim` at the places in `index` set to one number.
+
+    A number given as a 0-d tensor gets each place's gradient once, also where `index` names a place several times.
+    """
+    at, parts = _row_index(input, dim, index, "index_fill")
+    if isinstance(value, Tensor):
+        if value.ndim:
+            raise RuntimeError(
+                f"index_fill: the value must be one number, got shape {tuple(value.shape)}: use index_copy()"
+            )
+        value = value.to(input.dtype)
+    xp = namespace(input._array)
+    named = xp.zeros(tuple(input.shape[at : at + 1]), bool)
+    named[parts[at]] = True
+    return replace_where(input, wrap(named.reshape(-1, *[1] * (input.ndim - at - 1))), value)
 
 
 @method()
@@ -314,6 +338,8 @@ def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     at = shape._dim(dim, input.ndim, "narrow")
     size = input.shape[at]
     first = start + size if start < 0 else start
+    if not -size <= start <= size:
+        raise IndexError(f"narrow: start {start} is out of range for dimension {at} of size {size}")
     if not 0 <= first <= first + length <= size:
         raise RuntimeError(f"narrow: places {start} to {start + length} do not lie in dimension {at} of size {size}")
     return getitem(input, (slice(None),) * at + (slice(first, first + length),))
@@ -383,12 +409,20 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
 
 @method()
 def take_along_dim(input: Tensor, indices: Tensor, dim: int) -> Tensor:
-    """As `gather`, with the index stretched to the tensor's other sizes."""
+    """As `gather`, with tensor and index stretched to each other's other sizes; places may count from the end."""
     at = shape._dim(dim, input.ndim, "take_along_dim")
-    sizes = [
-        own if place == at else size for place, (own, size) in enumerate(zip(indices.shape, input.shape, strict=True))
-    ]
-    return gather(input, at, shape.expand_sizes(indices, sizes))
+    if input.ndim != indices.ndim:
+        raise RuntimeError(
+            f"take_along_dim: the index has {indices.ndim} dimensions, the tensor {input.ndim}: they must be equal"
+        )
+    places = indices + (indices < 0).to(indices.dtype) * input.shape[at] if input.ndim else indices
+    kept = [tuple([1 if place == at else size for place, size in enumerate(one.shape)]) for one in (input, indices)]
+    try:
+        common = np.broadcast_shapes(*kept)
+    except ValueError:
+        raise shapes_do_not_broadcast("take_along_dim", kept) from None
+    sizes = [[one.shape[at] if place == at else size for place, size in enumerate(common)] for one in (input, indices)]
+    return gather(shape.expand_sizes(input, sizes[0]), at, shape.expand_sizes(places, sizes[1]))
 
 
 @primitive

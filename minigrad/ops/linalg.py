@@ -157,7 +157,17 @@ def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: fl
     return _added(input, mv(mat, vec), beta, alpha)
 
 
+def _stretches(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    ends = zip(shape[::-1], wanted[::-1], strict=False)
+    return len(shape) <= len(wanted) and all(size in (1, whole) for size, whole in ends)
+
+
 def _added(input: Tensor, product: Tensor, beta: float, alpha: float) -> Tensor:
+    if not _stretches(tuple(input.shape), tuple(product.shape)):
+        raise RuntimeError(
+            f"the product has shape {tuple(product.shape)}, to which an input of shape {tuple(input.shape)} does not "
+            f"stretch"
+        )
     scaled = product if alpha == 1 else product * alpha
     if not beta:
         return scaled

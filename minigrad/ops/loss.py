@@ -15,6 +15,7 @@ from typing import Any
 
 from minigrad import kernels
 from minigrad.backend import Array, namespace
+from minigrad.core import dtypes
 from minigrad.core.fused import fused
 from minigrad.core.tensor import Tensor, wrap
 from minigrad.ops.class_targets import (
@@ -44,7 +45,7 @@ def rows_loss(
     """The loss of log-probabilities (N, C) for class indices (N): 0-d, or (N) for reduction "none"."""
     C = log_probabilities.shape[1]
     counts = ne(target, ignore_index)  # N
-    safe = where(counts, target, 0)
+    safe = where(counts, target, 0).to(dtypes.int64)  # as an index, a tensor of uint8 would be a mask
     surprise = -log_probabilities  # N, C
     of_target = surprise[_places(safe), safe]  # N
     row_weight = counts.to(surprise.dtype)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ def function(*names: str, called: str = "") -> Callable[[Any], Any]:
     """Offer the function as `minigrad.its_name` (or `called`), and under other names PyTorch has for it."""
 
     def offer(op: Any) -> Any:
+        _rename(op, called)
         for name in (called or op.__name__.rstrip("_"), *names):
             TOP_LEVEL[name] = op
         return op
@@ -34,6 +36,7 @@ def method(*names: str, called: str = "", inplace: bool = False, only: bool = Fa
     """
 
     def attach(op: Any) -> Any:
+        _rename(op, called)
         for name in (called or op.__name__.rstrip("_"), *names):
             setattr(Tensor, name, op)
             dunder = name.startswith("__")
@@ -41,13 +44,20 @@ def method(*names: str, called: str = "", inplace: bool = False, only: bool = Fa
                 TOP_LEVEL[name] = op
             if inplace:
                 writing = _in_place_version(op, name)
-                if dunder:
-                    setattr(Tensor, f"__i{name.removeprefix('__')}", writing)
-                else:
+                augmented = f"__i{name.removeprefix('__')}"
+                if dunder and hasattr(operator, augmented):  # Python has `+=`, and nothing of the kind for `-x`
+                    setattr(Tensor, augmented, writing)
+                elif not dunder:
                     setattr(Tensor, f"{name}_", writing)
         return op
 
     return attach
+
+
+def _rename(op: Any, called: str) -> None:
+    """Errors name a function as users know it; a primitive has its own name, and may serve under several."""
+    if called and not hasattr(op, "op"):
+        op.__name__ = called
 
 
 def _in_place_version(op: Any, name: str) -> Any:

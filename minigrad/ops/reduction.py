@@ -16,9 +16,11 @@ import numpy as np
 from minigrad.backend import Array, namespace
 from minigrad.core import dtypes
 from minigrad.core.fused import fused
+from minigrad.core.modes import quiet
 from minigrad.core.primitive import primitive
 from minigrad.core.tensor import Tensor
 from minigrad.ops import indexing, shape
+from minigrad.ops.arithmetic import pow
 from minigrad.ops.comparison import ne
 from minigrad.ops.dims import Dims, axes, checked, count, kept, stretch
 from minigrad.ops.elementwise import abs, sign, zeros_of
@@ -48,13 +50,18 @@ def _in_half(result: Array, input: Array) -> Array:
     return result.astype(input.dtype) if input.dtype == dtypes.float16 else result
 
 
+def _sum(input: Array, dim: Dims, keepdim: bool, dtype: Any = None) -> Array:
+    with quiet():
+        return input.sum(axis=axes(dim, input.ndim), dtype=dtype, keepdims=keepdim)
+
+
 # ---- sums and means -------------------------------------------------------------------------------------------------
 
 
 @primitive
 def sum(input: Array, dim: Dims = None, keepdim: bool = False) -> Array:
     """The sum over `dim`. Whole numbers and bools are summed in int64."""
-    return _in_half(input.sum(axis=axes(dim, input.ndim), dtype=accumulator(input), keepdims=keepdim), input)
+    return _in_half(_sum(input, dim, keepdim, accumulator(input)), input)
 
 
 sum.vjp(input=lambda g, input_shape, dim: stretch(g, input_shape, dim))
@@ -66,7 +73,7 @@ def mean(input: Array, dim: Dims = None, keepdim: bool = False) -> Array:
     """The mean over `dim`; NaN of no elements. Floating point only."""
     if input.dtype.kind not in "fc":
         raise ValueError(f"the mean of {input.dtype} numbers is no {input.dtype} number: convert with .float() first")
-    total = input.sum(axis=axes(dim, input.ndim), dtype=accumulator(input), keepdims=keepdim)
+    total = _sum(input, dim, keepdim, accumulator(input))
     return _in_half(total / count(input.shape, dim), input)
 
 
@@ -120,7 +127,7 @@ def products_before(lanes: Array) -> Array:
     """For each element of the last dimension the product of those before it; 1 for the first."""
     xp = namespace(lanes)
     result = xp.ones_like(lanes)
-    result[..., 1:] = xp.cumprod(lanes[..., :-1], axis=-1)
+    result[..., 1:] = lanes[..., :-1].cumprod(axis=-1)
     return result
 
 
@@ -140,9 +147,9 @@ def variance(input: Array, *, dim: Dims, correction: float, keepdim: bool) -> Ar
     """The mean square distance from the mean, for n elements over n - correction."""
     if input.dtype.kind != "f":
         raise ValueError(f"the spread of {input.dtype} numbers is not defined here: convert with .float() first")
-    wide, over = input.astype(accumulator(input), copy=False), axes(dim, input.ndim)
-    centred = wide - wide.sum(axis=over, keepdims=True) / count(input.shape, dim)
-    total = (centred * centred).sum(axis=over, keepdims=keepdim)
+    wide = input.astype(accumulator(input), copy=False)
+    centred = wide - _sum(wide, dim, keepdim=True) / count(input.shape, dim)
+    total = _sum(centred * centred, dim, keepdim)
     return _in_half(total * _per_freedom(input.shape, dim, correction), input)
 
 
@@ -215,7 +222,7 @@ def _spread_settings(dim: Any, unbiased: bool | None, keepdim: bool, correction:
 def norm_2(input: Array, *, dim: Dims, keepdim: bool) -> Array:
     """The root of the sum of squares."""
     wide = input.astype(accumulator(input), copy=False)
-    total = (wide * wide).sum(axis=axes(dim, input.ndim), keepdims=keepdim)
+    total = _sum(wide * wide, dim, keepdim)
     return _in_half(namespace(input).sqrt(total), input)
 
 
@@ -229,14 +236,14 @@ norm_2.vjp(
 def norm_p(input: Array, *, p: float, dim: Dims, keepdim: bool) -> Array:
     """The p-th root of the sum of p-th powers of the absolute values."""
     wide = namespace(input).abs(input).astype(accumulator(input), copy=False)
-    return _in_half((wide**p).sum(axis=axes(dim, input.ndim), keepdims=keepdim) ** (1 / p), input)
+    return _in_half(_sum(wide**p, dim, keepdim) ** (1 / p), input)
 
 
 norm_p.vjp(
     # sign(x) (|x| / norm)^(p - 1); 0^(p - 1) may be infinite, so 1 stands for a 0, whose sign makes the gradient 0.
     input=lambda g, ans, input, input_shape, p, dim: (
-        (g / (ans + (ans == 0)) ** (p - 1)).reshape(kept(input_shape, dim))
-        * (sign(input) * (abs(input) + (input == 0)) ** (p - 1))
+        (g / pow(ans + (ans == 0), p - 1)).reshape(kept(input_shape, dim))
+        * (sign(input) * pow(abs(input) + (input == 0), p - 1))
     )
 )
 

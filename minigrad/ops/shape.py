@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from minigrad.backend import Array, namespace
+from minigrad.core import dtypes
 from minigrad.core.primitive import primitive
 from minigrad.core.tensor import Tensor
 from minigrad.ops import conversion
@@ -104,6 +105,11 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     at = _dim(dim, input.ndim, "unflatten")
     known = math.prod(size for size in sizes if size != -1)
     filled = [input.shape[at] // max(known, 1) if size == -1 else size for size in sizes]
+    if math.prod(filled) != input.shape[at] or min(filled, default=0) < 0:
+        raise RuntimeError(
+            f"unflatten: sizes {tuple(sizes)} must multiply to {input.shape[at]}, the size of dimension {at}, and at "
+            f"most one may be -1"
+        )
     return reshape(input, (*input.shape[:at], *filled, *input.shape[at + 1 :]))
 
 
@@ -111,7 +117,9 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
 def squeeze(input: Tensor, dim: Dims = None) -> Tensor:
     """Without the dimensions of size 1, or without those named in `dim` if their size is 1."""
     dims = range(input.ndim) if dim is None else [dim] if isinstance(dim, int) else dim
-    gone = {_dim(one, input.ndim, "squeeze") for one in dims}
+    gone = [_dim(one, input.ndim, "squeeze") for one in dims]
+    if len(set(gone)) < len(gone):
+        raise RuntimeError(f"squeeze: a dimension appears twice in dim={dim}")
     return reshape(input, [size for at, size in enumerate(input.shape) if size != 1 or at not in gone])
 
 
@@ -126,7 +134,10 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
 def expand(input: Array, shape: tuple[int, ...]) -> Array:
     """The elements repeated along dimensions of size 1 (and new leading ones) without using memory; -1 keeps a size."""
     kept = (1,) * (len(shape) - input.ndim) + tuple(input.shape)
-    return namespace(input).broadcast_to(input, tuple([old if new == -1 else new for new, old in zip(shape, kept)]))
+    wanted = tuple([old if new == -1 else new for new, old in zip(shape, kept)])
+    if wanted == kept:
+        return input.reshape(kept)  # a view that can be written: no two of its elements share a place
+    return namespace(input).broadcast_to(input, wanted)
 
 
 expand.vjp(input=lambda g: g)  # the engine sums a gradient back to its input's shape
@@ -137,11 +148,16 @@ def expand_sizes(input: Tensor, *sizes: Any) -> Tensor:
     """The elements repeated along dimensions of size 1 and new leading ones, on the same memory; -1 keeps a size."""
     wanted = _sizes(sizes)
     padded = (1,) * (len(wanted) - input.ndim) + tuple(input.shape)
-    if len(wanted) < input.ndim or any(
-        new not in (-1, old) and old != 1 for new, old in zip(wanted, padded, strict=True)
+    leading = wanted[: len(wanted) - input.ndim]
+    if (
+        len(wanted) < input.ndim
+        or min(wanted, default=0) < -1
+        or -1 in leading
+        or any(new not in (-1, old) and old != 1 for new, old in zip(wanted, padded, strict=True))
     ):
         raise RuntimeError(
-            f"expand: shape {tuple(input.shape)} does not stretch to {wanted}: only dimensions of size 1 stretch"
+            f"expand: shape {tuple(input.shape)} does not stretch to {wanted}: only dimensions of size 1 stretch, and "
+            f"-1 keeps the size of one that is there"
         )
     return expand(input, shape=wanted)
 
@@ -247,13 +263,19 @@ flipped.vjp(input=lambda g, dims: flipped(g, dims=dims))
 @method()
 def flip(input: Tensor, *dims: Any) -> Tensor:
     """A copy, reversed along `dims`."""
-    return flipped(input, dims=tuple([_dim(dim, input.ndim, "flip") for dim in _sizes(dims)]))
+    order = tuple([_dim(dim, input.ndim, "flip") for dim in _sizes(dims)])
+    if len(set(order)) < len(order):
+        raise RuntimeError(f"flip: a dimension appears twice in dims={_sizes(dims)}")
+    return flipped(input, dims=order if input.ndim else ())
 
 
 @method()
 @primitive
 def roll(input: Array, shifts: Dims, dims: Dims = None) -> Array:
     """The elements shifted along `dims`, those that fall off the end put back at the front."""
+    shift_count, dim_count = (1 if isinstance(one, int) or one is None else len(one) for one in (shifts, dims))
+    if shift_count != dim_count:
+        raise ValueError(f"there must be one shift for each dimension, not {shift_count} for {dim_count}")
     return namespace(input).roll(input, shifts, dims)
 
 
@@ -289,7 +311,8 @@ concatenated.vjp(tensors=_cut)
 def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> Tensor:
     """The tensors one after the other along `dim`; all other sizes must agree. Empty 1-d tensors are left out."""
     _check_sequence(tensors, "cat")
-    whole = [tensor for tensor in tensors if tuple(tensor.shape) != (0,)] or list(tensors)[:1]
+    vectors = all(tensor.ndim == 1 for tensor in tensors)  # among these an empty one fits, and keeps its gradient
+    whole = [tensor for tensor in tensors if vectors or tuple(tensor.shape) != (0,)]
     at = _dim(dim if axis is None else axis, whole[0].ndim, "cat")
     expected = tuple(whole[0].shape)
     for position, tensor in enumerate(whole):
@@ -300,7 +323,10 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> 
             )
     if not expected:
         raise RuntimeError("cat: 0-d tensors cannot be joined: use stack()")
-    return concatenated(*whole, dim=at)
+    result = concatenated(*whole, dim=at)
+    if len(whole) == len(tensors):
+        return result
+    return result.to(dtypes.result_type(*[tensor._array for tensor in tensors]))  # those left out count for the dtype
 
 
 def _check_sequence(tensors: Any, name: str) -> None:
@@ -325,14 +351,17 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
 
 @function()
 def hstack(tensors: Sequence[Tensor]) -> Tensor:
-    """Joined along the second dimension, or along the only one."""
+    """Joined along the second dimension, or along the only one; numbers become vectors."""
+    _check_sequence(tensors, "hstack")
+    tensors = [unsqueeze(tensor, 0) if tensor.ndim == 0 else tensor for tensor in tensors]
     return cat(tensors, 0 if tensors[0].ndim == 1 else 1)
 
 
 @function()
 def vstack(tensors: Sequence[Tensor]) -> Tensor:
-    """Joined along the first dimension; vectors become rows."""
-    return cat([unsqueeze(tensor, 0) if tensor.ndim == 1 else tensor for tensor in tensors], 0)
+    """Joined along the first dimension; vectors become rows, and numbers rows of one element."""
+    _check_sequence(tensors, "vstack")
+    return cat([reshape(tensor, (1, tensor.numel())) if tensor.ndim < 2 else tensor for tensor in tensors], 0)
 
 
 @primitive(outputs="*", view=True)
@@ -355,7 +384,7 @@ def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int 
     total = tensor.shape[at]
     if isinstance(split_size_or_sections, int):
         size = split_size_or_sections
-        if size < 1 and total:
+        if size < (1 if total else 0):
             raise RuntimeError(f"split: the size of a piece must be positive, got {size}")
         sizes = [min(size, total - start) for start in range(0, total, max(size, 1))] or [0]
     else:
@@ -370,10 +399,13 @@ Tensor.split_with_sizes = split  # type: ignore[attr-defined]
 
 @method()
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """At most `chunks` views along `dim`, all of one size but perhaps the last."""
+    """At most `chunks` views along `dim`, all of one size but perhaps the last; of nothing, so many empty ones."""
     if chunks < 1:
         raise RuntimeError(f"chunk: the number of chunks must be positive, got {chunks}")
-    return split(input, max(1, -(-input.shape[_dim(dim, input.ndim, "chunk")] // chunks)), dim)
+    at = _dim(dim, input.ndim, "chunk")
+    if not input.shape[at]:  # the one case in which their number is not given by their size
+        return split(input, [0] * chunks, at)
+    return split(input, -(-input.shape[at] // chunks), at)
 
 
 @method()
@@ -383,11 +415,17 @@ def tensor_split(input: Tensor, indices_or_sections: int | Sequence[int], dim: i
     total = input.shape[at]
     if isinstance(indices_or_sections, int):
         count = indices_or_sections
+        if count < 1:
+            raise RuntimeError(f"tensor_split: the number of pieces must be positive, got {count}")
         sizes = [total // count + (position < total % count) for position in range(count)]
-    else:
-        cuts = [min(max(cut + total if cut < 0 else cut, 0), total) for cut in indices_or_sections]
-        sizes = [max(0, stop - start) for start, stop in zip([0, *cuts], [*cuts, total], strict=True)]
-    return split_with_sizes(input, split_sizes=tuple(sizes), dim=at)
+        return split_with_sizes(input, split_sizes=tuple(sizes), dim=at)
+    # Cuts need not be in order: a piece is what a slice from one to the next would take.
+    return tuple(
+        [
+            input[(slice(None),) * at + (slice(start, stop),)]
+            for start, stop in zip([0, *indices_or_sections], [*indices_or_sections, total], strict=True)
+        ]
+    )
 
 
 @method()
@@ -401,8 +439,10 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
 def repeat(input: Tensor, *sizes: Any) -> Tensor:
     """The whole tensor repeated: `sizes[i]` copies along dimension i."""
     times = _sizes(sizes)
-    if len(times) < input.ndim:
-        raise RuntimeError(f"repeat: {input.ndim} dimensions need at least as many numbers, got {times}")
+    if len(times) < input.ndim or min(times, default=0) < 0:
+        raise RuntimeError(
+            f"repeat: {input.ndim} dimensions need at least as many numbers, none of them negative, got {times}"
+        )
     shape = (1,) * (len(times) - input.ndim) + tuple(input.shape)
     between = [size for pair in zip((1,) * len(shape), shape, strict=True) for size in pair]
     stretched = [size for pair in zip(times, shape, strict=True) for size in pair]
@@ -426,6 +466,8 @@ def repeat_interleave(input: Tensor, repeats: Any, dim: int | None = None) -> Te
         input, dim = ravel(input), 0
     at = _dim(dim, input.ndim, "repeat_interleave")
     counts = repeats.tolist() if isinstance(repeats, Tensor) else repeats
+    if np.min(counts, initial=0) < 0:
+        raise RuntimeError(f"repeat_interleave: repeats must not be negative, got {counts}")
     places = np.repeat(np.arange(input.shape[at]), counts)
     return input[(slice(None),) * at + (places,)]
 
@@ -434,6 +476,9 @@ def repeat_interleave(input: Tensor, repeats: Any, dim: int | None = None) -> Te
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     """Coordinate grids of 1-d tensors; `indexing="xy"` exchanges the first two dimensions."""
     axes = list(tensors[0]) if len(tensors) == 1 and not isinstance(tensors[0], Tensor) else list(tensors)
+    if any(axis.ndim > 1 for axis in axes):
+        shapes = ", ".join(str(tuple(axis.shape)) for axis in axes)
+        raise RuntimeError(f"meshgrid: takes tensors of at most 1 dimension, these have shapes {shapes}")
     grids = []
     shape = [axis.numel() for axis in axes]
     for at, axis in enumerate(axes):
@@ -448,10 +493,16 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
 # ---- triangles and diagonals ----------------------------------------------------------------------------------------
 
 
+def _check_matrices(input: Array) -> None:
+    if input.ndim < 2:
+        raise ValueError("a triangle is that of a matrix, so there must be at least 2 dimensions")
+
+
 @method(inplace=True)
 @primitive
 def tril(input: Array, diagonal: int = 0) -> Array:
     """The lower triangle of matrices, zero above the given diagonal."""
+    _check_matrices(input)
     return namespace(input).tril(input, diagonal)
 
 
@@ -462,6 +513,7 @@ tril.vjp(input=lambda g, diagonal: tril(g, diagonal))
 @primitive
 def triu(input: Array, diagonal: int = 0) -> Array:
     """The upper triangle of matrices, zero below the given diagonal."""
+    _check_matrices(input)
     return namespace(input).triu(input, diagonal)
 
 

@@ -13,14 +13,16 @@ from minigrad.backend import Array, namespace
 from minigrad.core.primitive import primitive
 from minigrad.core.tensor import Tensor
 from minigrad.ops import elementwise
+from minigrad.ops.dims import checked
 from minigrad.ops.method import method
 
 
 def _kernel(name: str, dim: int, *arrays: Array) -> Array:
     """Run a kernel along `dim`; a number counts as one element in one dimension."""
     kernel = getattr(kernels.of(arrays[0]), name)
+    at = checked(dim, arrays[0].ndim)
     if arrays[0].ndim:
-        return kernel(*arrays, dim)
+        return kernel(*arrays, at)
     return kernel(*[array.reshape(1) for array in arrays], dim).reshape(())
 
 

@@ -393,3 +393,16 @@ def test_errors_say_what_to_do() -> None:
         x.masked_fill(x > 0, minigrad.ones(2))
     with pytest.raises(TypeError, match="other must be a Tensor or a number, got list"):
         x + [1.0]
+
+
+def test_numbers_beyond_an_integer_dtype_count_modulo_its_range() -> None:
+    """As PyTorch has it; bounds are no sums, and are refused."""
+    x = minigrad.tensor([1, 250], dtype=minigrad.uint8)
+    assert (x + 300).tolist() == [45, 38]
+    assert (x - 2).tolist() == [255, 248]
+    assert (300 - x).tolist() == [43, 50]
+    assert (x * -1).tolist() == (-x).tolist() == [255, 6]
+    assert minigrad.where(x > 3, x, -1).tolist() == [255, 250]
+    for refused in (lambda: x.clamp(-1, 300), lambda: x**-1):
+        with pytest.raises(RuntimeError, match="out of bounds|no negative powers"):
+            refused()

@@ -291,6 +291,24 @@ def test_on_another_device_without_waiting(name: str) -> None:
     np.testing.assert_allclose(there.grad.cpu().numpy(), here.grad.numpy(), rtol=1e-6)
 
 
+# ---- overflow -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["sum", "mean", "prod", "var", "std", "norm", "logsumexp", "trace"])
+def test_overflow_is_an_infinity_without_a_word(name: str) -> None:
+    """Warnings are errors in this suite; NumPy's sums warn from a file of their own."""
+    x = minigrad.full((2, 2), 3e38, requires_grad=True)
+    result = getattr(x * 1.0, name)(*[0] if name == "logsumexp" else [])
+    result.sum().backward()
+    assert not np.isnan(result.detach().numpy()).any() or name in ("var", "std")
+    minigrad.nn.utils.clip_grad_norm_([x], 1.0)
+
+
+def test_numpys_own_warnings_stay() -> None:
+    with pytest.warns(RuntimeWarning, match="overflow"):
+        np.full(2, 3e38, np.float32).sum()
+
+
 # ---- errors ---------------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,1 @@
+"""Special values: what is asked, and PyTorch's stored answers."""
