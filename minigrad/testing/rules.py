@@ -27,6 +27,12 @@ _SHAPE_ARITHMETIC = {
 _WRITING = (ast.Global, ast.Nonlocal, ast.Import, ast.ImportFrom, ast.Try, ast.With, ast.Delete, ast.Await, ast.Yield)
 
 
+def rules_can_be_read(op: Op) -> bool:
+    """Whether the op has rules, and their source is in files; at a prompt it is not."""
+    rules = [rule for rule, _ in op.rules.values() if not hasattr(rule, "op")]
+    return bool(op.rules) and all(Path(rule.__code__.co_filename).is_file() for rule in rules)
+
+
 def faults_of_rules(op: Op) -> list[str]:
     """What in the op's rules is not a rule's language, one sentence each."""
     faults = []

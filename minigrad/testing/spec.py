@@ -35,6 +35,14 @@ class Case:
         """The same call on other inputs."""
         return Case(tuple(inputs), self.settings)
 
+    def copy(self) -> Case:
+        """The same call with arrays of its own."""
+        return self.with_inputs([one.copy() if isinstance(one, np.ndarray) else one for one in self.inputs])
+
+    def numbers(self) -> int:
+        """How many numbers its arrays have, counting each array for one more."""
+        return sum(one.size + 1 for one in self.inputs if isinstance(one, np.ndarray))
+
     def floating(self) -> list[int]:
         """The positions of the inputs that can carry a gradient."""
         return [place for place, one in enumerate(self.inputs) if isinstance(one, np.ndarray) and one.dtype.kind == "f"]
@@ -70,7 +78,7 @@ class OpSpec:
     Args:
         op: the op, or its name in the registry of primitives.
         reference: the same on NumPy arrays, written independently of the op; called with the inputs in order and the
-            settings by keyword; returns an array, or a tuple for several outputs.
+            settings by keyword; returns an array, or a tuple for several outputs. None leaves values unchecked.
         arguments: draws `(inputs, settings)`, floats as float64. Without it, inputs whose shapes broadcast are drawn
             from `domain` (one interval, or one for each input), away from `kinks`, and no settings.
         domain: the open interval that the inputs lie in.
@@ -83,10 +91,13 @@ class OpSpec:
         waits: the op needs a value on the host, and so waits for a device.
         devices: runs on any device; False for what only makes sense on the host.
         floats_keep_dtype: an op on float32 gives float32.
+        batched: the dimension of each input that counts the examples of a batch, None for what they share; the batch
+            then equals its examples one by one. Known by itself where the reference is a ufunc or `np.vectorize`.
+        batched_outputs: the same for the outputs; by default their first dimension.
     """
 
     op: str | Callable[..., Any]
-    reference: Callable[..., Any]
+    reference: Callable[..., Any] | None = None
     arguments: st.SearchStrategy[tuple[Sequence[Any], dict[str, Any]]] | None = None
     domain: Interval | Sequence[Interval] = (-3, 3)
     kinks: Sequence[float] = ()
@@ -98,11 +109,13 @@ class OpSpec:
     waits: bool = False
     devices: bool = True
     floats_keep_dtype: bool = True
+    batched: Sequence[int | None] | None = None
+    batched_outputs: Sequence[int] | None = None
 
     @property
     def name(self) -> str:
         """The op's name."""
-        return self.op if isinstance(self.op, str) else self.op.__name__
+        return self.op if isinstance(self.op, str) else getattr(self.op, "__name__", type(self.op).__name__)
 
     @property
     def record(self) -> Op | None:
@@ -130,6 +143,8 @@ class OpSpec:
 
     def expected(self, case: Case) -> tuple[Host, ...]:
         """The reference's outputs, always as a tuple of arrays."""
+        if self.reference is None:
+            raise LookupError(f"{self.name} has no reference to compare with: give its OpSpec one")
         with np.errstate(all="ignore"):
             results = self.reference(*case.inputs, **case.settings)
         return tuple(np.asarray(one) for one in (results if isinstance(results, (tuple, list)) else (results,)))
@@ -138,6 +153,28 @@ class OpSpec:
         """The positions of the inputs that get a gradient in this call."""
         floating = case.floating()
         return floating if self.differentiable is None else [at for at in floating if at in self.differentiable]
+
+    @property
+    def elementwise(self) -> bool:
+        """Whether the reference says by its kind that each number of the result comes from one of each input."""
+        return isinstance(self.reference, np.ufunc) or (
+            isinstance(self.reference, np.vectorize) and self.reference.signature is None
+        )
+
+    def batch_of(self, case: Case) -> tuple[int, list[int | None], list[int] | None] | None:
+        """How many examples this call has, in which dimension of each input and output; None if it is no batch."""
+        shapes = [np.shape(one) for one in case.inputs]
+        if self.batched is not None:
+            pairs = list(zip(shapes, self.batched, strict=True))
+            counts = {shape[dim] if len(shape) > dim else -1 for shape, dim in pairs if dim is not None and shape}
+            dims = [dim if shape else None for shape, dim in pairs]
+            outputs = None if self.batched_outputs is None else list(self.batched_outputs)
+            return (counts.pop(), dims, outputs) if len(counts) == 1 and counts != {-1} else None
+        whole = np.broadcast_shapes(*shapes)
+        if not whole:
+            return None
+        stretched = [0 if len(shape) == len(whole) and shape[0] == whole[0] else None for shape in shapes]
+        return whole[0], list(stretched), None
 
     def cases(self) -> st.SearchStrategy[Case]:
         """Calls of the op."""

@@ -1,0 +1,282 @@
+"""The gradients of one function at one point, computed in several ways, and what is said where two of them differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NoReturn
+
+import numpy as np
+
+from minigrad.backend import from_host, to_host
+from minigrad.core import engine
+from minigrad.core.rows import Rows
+from minigrad.core.tensor import Tensor, wrap
+from minigrad.testing.numeric import IMAGINARY, Host, NotComplexError, Projection, elements
+
+Method = Literal["central", "complex", "auto"]
+
+_EXACT = 1e-11  # what rounding leaves between a complex step and a right gradient, relative to the largest derivative
+
+
+class GradcheckError(RuntimeError):
+    """An analytic gradient and the numeric one differ. A note holds the call as Python, to be pasted."""
+
+
+class Jacobians:
+    """One function at one point: its outputs, a cotangent for each, and the gradients in several ways."""
+
+    def __init__(
+        self, func: Callable[..., Any], inputs: Any, *, eps: float, atol: float, rtol: float, seed: int, method: Method
+    ) -> None:
+        if method not in ("central", "complex", "auto"):
+            raise ValueError(f"gradcheck: method is 'central', 'complex' or 'auto', not {method!r}")
+        self.func, self.inputs, self.eps, self.atol, self.rtol = func, listed(inputs), eps, atol, rtol
+        self.method = method
+        self.rng = np.random.default_rng(seed)
+        self.positions = [position for position, one in enumerate(self.inputs) if differentiable(one)]
+        if not self.positions:
+            raise ValueError("gradcheck has nothing to check: set requires_grad=True on one of the inputs at least")
+        for position in self.positions:
+            if self.inputs[position].dtype != np.float64:
+                raise TypeError(
+                    f"gradcheck: input {position} is {self.inputs[position].dtype}, in which numeric derivatives are "
+                    f"too coarse to compare with: use .double()"
+                )
+        self.wanted = [self.inputs[position] for position in self.positions]
+        self.cotangents = [drawn_like(one, self.rng) for one in self.outputs()]
+        self.numeric = Projection(self.outputs, self.inputs, self.cotangents, eps)
+
+    def outputs(self) -> list[Tensor]:
+        """The floating point outputs, also those that lead nowhere: their numeric gradient must be zero."""
+        outputs = listed(self.func(*self.inputs))
+        for position, one in enumerate(outputs):
+            if not isinstance(one, Tensor):
+                raise TypeError(f"gradcheck: output {position} is no Tensor but {type(one).__name__}")
+        return [one for one in outputs if one.dtype.kind in "fc"]
+
+    # ---- analytic ---------------------------------------------------------------------------------------------------
+
+    def analytic(self, *, create_graph: bool = False, cotangents: Sequence[Tensor | None] | None = None) -> list[Host]:
+        """The gradient of each wanted input, by backpropagation; an output whose cotangent is None is not used."""
+        used = [
+            (output, cotangent)
+            for output, cotangent in zip(self.outputs(), cotangents or self.cotangents, strict=True)
+            if output.requires_grad and cotangent is not None
+        ]
+        if not used:
+            return [np.zeros(one.shape) for one in self.wanted]
+        outputs, gs = zip(*used, strict=True)
+        gradients = engine.grad(outputs, self.wanted, gs, create_graph=create_graph, materialize_grads=True)
+        for position, gradient, one in zip(self.positions, gradients, self.wanted, strict=True):
+            if gradient.shape != one.shape or gradient.dtype != one.dtype:
+                raise GradcheckError(
+                    f"the gradient of input {position} is {gradient.dtype}{list(gradient.shape)}, the input "
+                    f"{one.dtype}{list(one.shape)}: they must be alike"
+                )
+        return [to_host(_dense(gradient)._array) for gradient in gradients]
+
+    def paths_agree(self, fast: list[Host], exact: bool) -> None:
+        """`backward()` runs the rules on arrays, `create_graph` on Tensors: two runs of one rule."""
+        recorded = self.analytic(create_graph=True)
+        tolerance = (0.0, 0.0) if exact else (self.atol, self.rtol)
+        self.compare("backward()", fast, "create_graph=True", recorded, tolerance)
+
+    def runs_agree(self, first: list[Host], tolerance: float) -> None:
+        """A function with randomness inside has no derivative to compare with."""
+        self.compare("the first run", first, "the second run", self.analytic(), (tolerance, 0.0))
+
+    def unused_outputs_count_as_zero(self) -> None:
+        """A gradient that never arrives must mean what a gradient of zeros does."""
+        if len(self.cotangents) == 1:
+            return
+        for place, cotangent in enumerate(self.cotangents):
+            alone: list[Tensor | None] = [None] * len(self.cotangents)
+            zeros: list[Tensor | None] = [one.detach() * 0 for one in self.cotangents]
+            alone[place] = zeros[place] = cotangent
+            self.compare(
+                f"output {place} used alone", self.analytic(cotangents=alone),
+                "zeros into the others", self.analytic(cotangents=zeros), (self.atol, self.rtol),
+            )  # fmt: skip
+
+    # ---- numeric ----------------------------------------------------------------------------------------------------
+
+    def elements_agree(self, gradients: list[Host]) -> None:
+        """Every element of every input, by a step of its own."""
+        exact = self.by_complex_step(lambda: [self.jacobian(tensor, complex_step=True) for tensor in self.wanted])
+        for place, (tensor, gradient) in enumerate(zip(self.wanted, gradients, strict=True)):
+            if exact is None:
+                numeric = self.jacobian(tensor)
+                suspects = np.argwhere(~_close(gradient, numeric, self.atol, self.rtol))
+                how = f"eps={self.eps:g}, atol={self.atol:g}, rtol={self.rtol:g}"
+                self.report(place, gradient, numeric, suspects, how)
+            else:
+                allowed = _allowed(exact[place])
+                suspects = np.argwhere(~_close(gradient, exact[place], allowed, 0.0))
+                wrong = [
+                    at
+                    for at in suspects
+                    if self.convicts(tensor, _unit(tensor, at), gradient[tuple(at)], exact[place][tuple(at)])
+                ]
+                self.report(place, gradient, exact[place], wrong, f"complex step {IMAGINARY:g}, within {allowed:.1g}")
+
+    def directions_agree(self, gradients: list[Host]) -> None:
+        """One random direction of length one for each input."""
+        directions = [self.direction(tensor) for tensor in self.wanted]
+        moves = list(zip(self.wanted, directions, strict=True))
+        exact = self.by_complex_step(lambda: [self.numeric.complex_step(*move) for move in moves])
+        for place, (tensor, direction) in enumerate(moves):
+            analytic = float((gradients[place] * direction).sum())
+            if exact is None:
+                numeric, how = self.numeric.central(tensor, direction), f"eps={self.eps:g}"
+                wrong = not _close(analytic, numeric, self.atol, self.rtol)
+            else:
+                numeric, how = exact[place], f"complex step {IMAGINARY:g}"
+                wrong = not _close(analytic, numeric, _allowed(numeric), 0.0)
+                wrong = wrong and self.convicts(tensor, direction, analytic, numeric)
+            if wrong:
+                raise GradcheckError(
+                    f"the gradient of input {self.positions[place]} along a random direction: analytic "
+                    f"{analytic:.12g}, numeric {numeric:.12g}, {_relative(analytic, numeric)} ({how}); "
+                    f"fast_mode=False says which element"
+                )
+
+    def jacobian(self, tensor: Tensor, *, complex_step: bool = False) -> Host:
+        """The numeric derivative by each element of one input."""
+        slope = self.numeric.complex_step if complex_step else self.numeric.central
+        derivative = np.empty(tuple(tensor.shape))
+        for index, direction in elements(tensor.shape):
+            derivative[index] = slope(tensor, direction)
+        return derivative
+
+    def direction(self, tensor: Tensor) -> Host:
+        """A random direction of length one."""
+        drawn = np.asarray(self.rng.standard_normal(tuple(tensor.shape)))
+        return drawn / max(float(np.linalg.norm(drawn)), 1e-30)
+
+    def by_complex_step(self, derivatives: Callable[[], list[Any]]) -> list[Any] | None:
+        """The derivatives, or None where differences are to be taken instead.
+
+        A function that is not analytic gives wrong numbers without a word, so the slope along a random direction must
+        first be that of a central difference: the real and the imaginary axis agree, as the Cauchy-Riemann equations
+        say.
+        """
+        if self.method == "central":
+            return None
+        moves = [(tensor, self.direction(tensor)) for tensor in self.wanted if tensor.numel()]
+        try:
+            with self.numeric.complex_numbers():
+                along = [self.numeric.complex_step(*move) for move in moves]
+                found = derivatives()
+        except NotComplexError as error:
+            if self.method == "complex":
+                raise TypeError(f"gradcheck: func {error}; use method='central'") from error
+            return None
+        for move, slope in zip(moves, along, strict=True):
+            difference = self.numeric.central(*move)
+            if not _close(slope, difference, self.atol, self.rtol):
+                if self.method == "complex":
+                    raise TypeError(
+                        f"gradcheck: func is not analytic here: its slope is {difference:.9g} along the real axis and "
+                        f"{slope:.9g} along the imaginary one, as when abs() or a real part is taken on the way; use "
+                        f"method='central'"
+                    )
+                return None
+        return found
+
+    def convicts(self, tensor: Tensor, direction: Host, analytic: float, exact: float) -> bool:
+        """Whether the complex step along a direction, `exact`, is to be believed against the gradient's `analytic`.
+
+        With "auto" nobody has said that the function is analytic, and where it almost is, as a stable softplus far from
+        0, the two axes agree to the accuracy of a difference. A difference of high order then decides.
+        """
+        if self.method == "complex":
+            return True
+        difference = self.numeric.central(tensor, direction)
+        if not _close(analytic, difference, self.atol, self.rtol):
+            return True
+        witness = self.numeric.sixth_order(tensor, direction)
+        witness = witness if np.isfinite(witness) else difference
+        return 10 * abs(witness - exact) < abs(witness - analytic)
+
+    # ---- what is said when they differ -------------------------------------------------------------------------------
+
+    def report(self, place: int, gradient: Host, numeric: Host, wrong: Any, how: str) -> None:
+        """Raise GradcheckError that names the element where the gradient is most wrong, if it is anywhere."""
+        if not len(wrong):
+            return
+        index = _worst(gradient, numeric, wrong)
+        tensor = self.wanted[place]
+        oddity = self.numeric.oddity(tensor, _unit(tensor, index))
+        said = f". But {oddity}; choose inputs away from it (check_op and OpSpec take kinks= and arguments=)"
+        how += ")" + (said if oddity else "")
+        self.fail(place, gradient.shape, len(wrong), index, ("analytic", gradient), ("numeric", numeric), how)
+
+    def compare(
+        self, first: str, ones: list[Host], second: str, others: list[Host], tolerance: tuple[float, float]
+    ) -> None:
+        """Raise GradcheckError that names the element where two lists of gradients differ most."""
+        for place, (one, other) in enumerate(zip(ones, others, strict=True)):
+            wrong = np.argwhere(~_close(one, other, *tolerance))
+            if len(wrong):
+                how = f"atol={tolerance[0]:g}, rtol={tolerance[1]:g})"
+                self.fail(place, one.shape, len(wrong), _worst(one, other, wrong), (first, one), (second, other), how)
+
+    def fail(
+        self, place: int, shape: Any, count: int, index: Any, one: tuple[str, Host], other: tuple[str, Host], how: str
+    ) -> NoReturn:
+        """Say which element of which input differs, between what, and by how much."""
+        first, second = one[1][index], other[1][index]
+        size = one[1].size
+        raise GradcheckError(
+            f"the gradient of input {self.positions[place]}, shape {tuple(shape)}, is wrong in {count} of {size} "
+            f"elements, most at {index}: {one[0]} {first:.12g}, {other[0]} {second:.12g}, {_relative(first, second)} "
+            f"({how}"
+        )
+
+
+def listed(value: Any) -> list[Any]:
+    """One or several, as a list."""
+    return list(value) if isinstance(value, (tuple, list)) else [value]
+
+
+def differentiable(value: Any) -> bool:
+    """Whether a gradient for this input is wanted."""
+    return isinstance(value, Tensor) and value.requires_grad and value.dtype.kind == "f"
+
+
+def drawn_like(tensor: Tensor, rng: np.random.Generator) -> Tensor:
+    """Numbers between 1/2 and 3/2 in size, none near zero, so that no mistake is multiplied away."""
+    drawn = rng.uniform(0.5, 1.5, tensor.shape) * rng.choice([-1.0, 1.0], tensor.shape)
+    return wrap(from_host(drawn.astype(tensor.dtype), tensor.device))
+
+
+def _dense(gradient: Any) -> Tensor:
+    return gradient.to_dense() if isinstance(gradient, Rows) else gradient
+
+
+def _unit(tensor: Tensor, index: Any) -> Host:
+    """The direction that moves one element alone."""
+    direction = np.zeros(tuple(tensor.shape))
+    direction[tuple(index)] = 1.0
+    return direction
+
+
+def _allowed(exact: Any) -> float:
+    """How far a right gradient may be from the complex step: rounding, of numbers as large as the largest."""
+    sizes = np.abs(np.asarray(exact))
+    return _EXACT * max(1.0, float(sizes[np.isfinite(sizes)].max(initial=0.0)))
+
+
+def _worst(one: Host, other: Host, wrong: Any) -> tuple[int, ...]:
+    """The index, of those in `wrong`, where two arrays are furthest apart."""
+    distances = [float(np.nan_to_num(abs(one[tuple(at)] - other[tuple(at)]), nan=np.inf)) for at in wrong]
+    return tuple(int(part) for part in wrong[int(np.argmax(distances))])
+
+
+def _close(first: Any, second: Any, atol: float, rtol: float) -> Any:
+    return np.isclose(first, second, rtol=rtol, atol=atol, equal_nan=True)
+
+
+def _relative(first: Any, second: Any) -> str:
+    scale = max(abs(float(first)), abs(float(second)))
+    return f"relative error {abs(float(first) - float(second)) / scale:.3g}" if scale else "relative error 0"
