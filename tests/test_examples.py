@@ -5,6 +5,7 @@ The chapters assert what they claim; here it is checked that they say it.
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import subprocess
@@ -49,12 +50,23 @@ SAID = {
         r"all three agree",
         r"the wrong one: GradcheckError",
     ],
+    "07": [
+        r"by the rule 0\.8175744\d+, by a difference quotient 0\.8175744",
+        r"add_logs: \d+ properties hold\n",
+        r"equals_reference +\d+ examples\n",
+        r"runs_on_another_device +\d+ examples\n",
+        r"a mean where a sum is due:\n    GradcheckError: the gradient of input 1, shape \(\), .* relative error 0\.5",
+        r"inputs=\[np.array\(\[\S+, \S+\]\), np.array\([^\[]+\)\]",  # two numbers and one: it does not get smaller
+        r"second derivative is cut off:\n    GradcheckError: .* analytic 0, numeric",
+        r"LogBias: .* every property holds",
+    ],
 }
 
 
 def run(number, folder, *arguments):
     command = [sys.executable, "-X", "utf8", str(CHAPTERS[number]), *map(str, arguments)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, encoding="utf-8")
+    kept = {**os.environ, "HYPOTHESIS_STORAGE_DIRECTORY": f"{folder}-hypothesis"}  # what failed, for another time
+    done = subprocess.run(command, cwd=folder, env=kept, capture_output=True, text=True, timeout=300, encoding="utf-8")
     assert done.returncode == 0, done.stderr
     assert not done.stderr
     return done.stdout
