@@ -1,0 +1,51 @@
+"""Trying the checks on a sabotage: the property named, and what a user calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+from unittest import mock
+
+from minigrad.testing import OpSpec, catalogue, check_op
+from minigrad.testing.module_properties import MODULE_PROPERTIES, check_module
+from minigrad.testing.module_spec import ModuleSpec
+from minigrad.testing.optimizer_properties import OPTIMIZER_PROPERTIES, check_optimizer
+from minigrad.testing.optimizer_spec import OptimizerSpec
+from minigrad.testing.properties import PROPERTIES, verify
+
+from .making import CAUGHT, QUICK, Sabotage
+
+
+def by_its_property(sabotage: Sabotage) -> str | None:
+    """What the property named says; None if it finds nothing."""
+    spec, name = sabotage.spec, sabotage.caught_by
+    if isinstance(spec, OpSpec):
+        return _caught(sabotage, lambda: verify(spec, PROPERTIES[name], **QUICK))
+    properties: Any = (MODULE_PROPERTIES if isinstance(spec, ModuleSpec) else OPTIMIZER_PROPERTIES).properties
+    return _caught(sabotage, lambda: catalogue.verify(spec, properties[name], **QUICK))
+
+
+def by_the_users_check(sabotage: Sabotage) -> str | None:
+    """What `check_op`, `check_module` or `check_optimizer` says; None if it finds nothing."""
+    return _caught(sabotage, lambda: users_check(sabotage.spec))
+
+
+def users_check(spec: Any) -> None:
+    """What a user calls for a thing of this kind."""
+    checks = {OpSpec: check_op, ModuleSpec: check_module, OptimizerSpec: check_optimizer}
+    checks[type(spec)](spec, **{**QUICK, "max_examples": 12})
+
+
+def _caught(sabotage: Sabotage, check: Callable[[], Any]) -> str | None:
+    with _sabotaged(sabotage):
+        try:
+            check()
+        except CAUGHT as error:
+            return str(error) or type(error).__name__
+    return None
+
+
+def _sabotaged(sabotage: Sabotage) -> AbstractContextManager[Any]:
+    patch = sabotage.engine
+    return nullcontext() if patch is None else mock.patch.object(patch.owner, patch.name, patch.wrong)
