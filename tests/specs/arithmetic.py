@@ -35,7 +35,8 @@ def two(
         number = draw(numbers(second, kinks)) + shift
         return [draw(arrays(shapes(), domain=first)), number], {}
     one, other = draw(broadcastable(2))
-    return [draw(arrays(one, domain=first)), draw(arrays(other, domain=second, kinks=kinks)) + shift], {}
+    # NumPy makes numbers of 0-d results, and these are to stay arrays.
+    return [draw(arrays(one, domain=first)), np.asarray(draw(arrays(other, domain=second, kinks=kinks)) + shift)], {}
 
 
 @st.composite
@@ -45,7 +46,7 @@ def _parts(draw: st.DrawFn) -> Arguments:
     other_array = draw(arrays(other, domain=(-3, 3), kinks=(0, 1 / 16, -1 / 16)))
     share = draw(arrays(np.broadcast_shapes(one, other), domain=(0.2, 0.8)))
     whole = np.floor(draw(arrays(share.shape)))
-    return [other_array * (whole + share), other_array], {}
+    return [np.asarray(other_array * (whole + share)), other_array], {}
 
 
 @st.composite
@@ -61,12 +62,12 @@ def _power(draw: st.DrawFn) -> Arguments:
 @st.composite
 def _clamp(draw: st.DrawFn) -> Arguments:
     shape, low_shape, high_shape = draw(broadcastable(3))
-    low: Any = draw(arrays(low_shape, domain=(-2, 1))) + OFF_GRID
-    high: Any = draw(arrays(high_shape, domain=(-1, 2))) + OFF_GRID
+    low: Any = np.asarray(draw(arrays(low_shape, domain=(-2, 1))) + OFF_GRID)
+    high: Any = np.asarray(draw(arrays(high_shape, domain=(-1, 2))) + OFF_GRID)
     if draw(st.booleans()):
         low, high = draw(st.sampled_from([(None, 1.03125), (-0.96875, None), (-0.96875, 1.03125), (1.03125, -0.96875)]))
     elif np.any(np.isclose(low, np.broadcast_to(high, np.broadcast_shapes(low_shape, high_shape)))):
-        high = high + OFF_GRID / 2  # the bounds have a tie of their own
+        high = np.asarray(high + OFF_GRID / 2)  # the bounds have a tie of their own
     return [draw(arrays(shape)), low, high], {}
 
 

@@ -37,7 +37,7 @@ def _special(draw: st.DrawFn) -> Arguments:
 def _close(draw: st.DrawFn) -> Arguments:
     x = draw(_special())[0][0]
     step = draw(st.sampled_from([0.0, 1e-9, 1e-3]))
-    return [x, x + step], {"equal_nan": draw(st.booleans())}
+    return [x, np.asarray(x + step)], {"equal_nan": draw(st.booleans())}
 
 
 def _is_close(x: Host, y: Host, equal_nan: bool) -> Host:
