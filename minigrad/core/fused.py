@@ -82,8 +82,8 @@ def fused(forward: Callable[..., Any] | None = None, *, composite: Callable[...,
         def op_backward(residuals, g, needs):
             return d_input, d_weight        # None where not needs[i]
 
-    Residuals are arrays, alone or in tuples, lists and dicts: there the engine sees whether a result is among them, which
-    must then not be written in place. With `outputs` the result and `g` are tuples, and an output nothing used has
+    Residuals are arrays, alone or in tuples, lists and dicts: there the engine sees whether a result is among them,
+    which must then not be written in place. With `outputs` the result and `g` are tuples, and an output nothing used has
     `g[i] = None`. `backward()` runs the pair; under `create_graph` the composite, of primitives, is differentiated
     instead, to any order.
     """

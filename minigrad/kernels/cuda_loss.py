@@ -31,21 +31,24 @@ class _Rows:
         part.a, part.b, part.smoothed = self.a[rows], self.b, self.smoothed
         return part
 
-    def losses(self, logits: Array) -> tuple[Array, Array]:
-        """Each row's loss, and the logarithm of the sum of its exponentials, both (N)."""
-        top = logits.max(axis=1)
-        log_total = top + cupy.log(reduction(cuda_source.SUM_EXP)(logits, top[:, None], axis=1))
-        hit = cupy.take_along_axis(logits, self.safe[:, None], axis=1)[:, 0]
-        losses = self.a * (log_total - hit)
-        if self.smoothed:
-            losses = losses + self.b.sum() * log_total - cupy.matmul(logits, self.b)
-        return cupy.where(self.counts, losses, cupy.zeros_like(losses)), log_total
+    def losses(self, logits: Array) -> tuple[Array, Array, Array]:
+        """Each row's loss, its maximum, and the sum of its exponentials beside that, all (N).
 
-    def gradient(self, logits: Array, log_total: Array, scale: Array, out: Array) -> None:
+        Maximum and sum stay apart: the logarithm of both together would lose its last digits where logits are large.
+        """
+        top = logits.max(axis=1)
+        total = reduction(cuda_source.SUM_EXP)(logits, top[:, None], axis=1)
+        hit = cupy.take_along_axis(logits, self.safe[:, None], axis=1)[:, 0]
+        losses = self.a * (cupy.log(total) - (hit - top))
+        if self.smoothed:
+            losses = losses + self.b.sum() * (cupy.log(total) + top) - cupy.matmul(logits, self.b)
+        return cupy.where(self.counts, losses, cupy.zeros_like(losses)), top, total
+
+    def gradient(self, logits: Array, top: Array, total: Array, scale: Array, out: Array) -> None:
         """The gradient of the logits, times each row's `scale` (N), into `out`, which may be the logits."""
         mass = scale * (self.a + self.b.sum()) if self.smoothed else scale * self.a
         kernel(cuda_source.CROSS_ENTROPY_BACKWARD)(
-            logits, log_total, mass, scale * self.a, scale, self.safe, self.counts, self.b,
+            logits, top, mass / total, scale * self.a, scale, self.safe, self.counts, self.b,
             logits.shape[1], self.smoothed, out,
         )  # fmt: skip
 
@@ -61,18 +64,18 @@ def cross_entropy_forward(
 ) -> tuple[Array, tuple | None]:  # fmt: skip
     """The loss of logits (N, V). Gives loss, residuals."""
     rows = _Rows(target, weight, ignore_index, label_smoothing, logits.shape[1], logits.dtype)
-    losses, log_total = rows.losses(logits)
-    residuals = (logits, rows, reduction, log_total) if keep else None
+    losses, top, total = rows.losses(logits)
+    residuals = (logits, rows, reduction, top, total) if keep else None
     return reduce_rows(losses, rows.row_weight, reduction), residuals
 
 
 def cross_entropy_backward(residuals: tuple, g: Array, needs: Needs) -> tuple[Array | None]:
     """The gradient of (logits,)."""
-    logits, rows, reduction, log_total = residuals
+    logits, rows, reduction, top, total = residuals
     if not needs[0]:
         return (None,)
     d_logits = cupy.empty(logits.shape, logits.dtype)
-    rows.gradient(logits, log_total, rows.scale(g, reduction), d_logits)
+    rows.gradient(logits, top, total, rows.scale(g, reduction), d_logits)
     return (d_logits,)
 
 
@@ -124,11 +127,11 @@ def _chunks(
         if linear_bias is not None:
             logits += linear_bias
         part = rows[chunk]
-        found, log_total = part.losses(logits)
+        found, top, total = part.losses(logits)
         if losses is not None:
             losses[chunk] = found
         if scale is not None:
-            part.gradient(logits, log_total, scale[chunk], logits)
+            part.gradient(logits, top, total, scale[chunk], logits)
         if d_input is not None:
             cupy.matmul(logits, linear_weight, out=d_input[chunk])
         if d_weight is not None:

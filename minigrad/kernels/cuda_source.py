@@ -139,7 +139,7 @@ RNN_BACKWARD = Body(
 # Logits in, their gradient out: scale ((a + sum b) p - a [c = y] - b[c]) as in reference_loss, 0 in an ignored row.
 CROSS_ENTROPY_BACKWARD = Body(
     "minigrad_cross_entropy_backward",
-    "T logit, raw T log_total, raw T mass, raw T hit, raw T scale, raw int64 target, raw bool counts, raw T spread",
+    "T logit, raw T top, raw T mass, raw T hit, raw T scale, raw int64 target, raw bool counts, raw T spread",
     "int64 V, bool smoothed",
     "T d_logit",
     """
@@ -147,7 +147,7 @@ CROSS_ENTROPY_BACKWARD = Body(
     if (!counts[row]) {
         d_logit = 0;
     } else {
-        T d = mass[row] * exp(logit - log_total[row]);
+        T d = mass[row] * exp(logit - top[row]);
         if (column == target[row]) d -= hit[row];
         if (smoothed) d -= scale[row] * spread[column];
         d_logit = d;
