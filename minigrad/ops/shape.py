@@ -26,6 +26,17 @@ def _sizes(sizes: tuple[Any, ...]) -> tuple[int, ...]:
     return tuple([int(size) for size in sizes])
 
 
+def _or_named(sizes: tuple[Any, ...], given: dict[str, Any], name: str) -> tuple[Any, ...]:
+    """Sizes as `f(x, 2, 3)` or `f(x, (2, 3))` gives them, or by the name that PyTorch has for them."""
+    if not given:
+        return sizes
+    if sizes or given.keys() != {name}:
+        raise TypeError(
+            f"give {name} one by one, as a sequence or by this name, and nothing else: got {', '.join(given)}"
+        )
+    return (given[name],)
+
+
 def _dim(dim: int, ndim: int, name: str) -> int:
     """A dimension counted from the front; IndexError if there is none such."""
     if not -max(ndim, 1) <= dim < max(ndim, 1):
@@ -46,9 +57,9 @@ reshaped.vjp(input=lambda g, input_shape: g.reshape(input_shape))
 
 
 @method()
-def reshape(input: Tensor, *shape: Any) -> Tensor:
+def reshape(input: Tensor, *shape: Any, **given: Any) -> Tensor:
     """The elements in row-major order as another shape, one size of which may be -1: a view if possible."""
-    sizes = _sizes(shape)
+    sizes = _sizes(_or_named(shape, given, "shape"))
     count = math.prod(size for size in sizes if size != -1)
     size = input.numel()
     if sizes.count(-1) > 1 or (size % count if -1 in sizes and count else -1 not in sizes and size != count):
@@ -60,9 +71,9 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
 
 
 @method(only=True)
-def view(input: Tensor, *shape: Any) -> Tensor:
+def view(input: Tensor, *size: Any, **given: Any) -> Tensor:
     """Another shape that looks at the same memory; RuntimeError if the memory does not allow it (use reshape)."""
-    result = reshape(input, *shape)
+    result = reshape(input, *_or_named(size, given, "size"))
     if result._view is None and input.numel():
         raise RuntimeError(
             f"view: a tensor of shape {tuple(input.shape)} and strides {input.stride()} cannot be seen as "
@@ -144,9 +155,9 @@ expand.vjp(input=lambda g: g)  # the engine sums a gradient back to its input's 
 
 
 @method(called="expand", only=True)
-def expand_sizes(input: Tensor, *sizes: Any) -> Tensor:
+def expand_sizes(input: Tensor, *size: Any, **given: Any) -> Tensor:
     """The elements repeated along dimensions of size 1 and new leading ones, on the same memory; -1 keeps a size."""
-    wanted = _sizes(sizes)
+    wanted = _sizes(_or_named(size, given, "size"))
     padded = (1,) * (len(wanted) - input.ndim) + tuple(input.shape)
     leading = wanted[: len(wanted) - input.ndim]
     if (
@@ -163,9 +174,9 @@ def expand_sizes(input: Tensor, *sizes: Any) -> Tensor:
 
 
 @method()
-def broadcast_to(input: Tensor, shape: Sequence[int]) -> Tensor:
-    """The elements repeated to `shape`, on the same memory."""
-    return expand_sizes(input, *shape)
+def broadcast_to(input: Tensor, size: Sequence[int]) -> Tensor:
+    """The elements repeated to the shape `size`, on the same memory."""
+    return expand_sizes(input, *size)
 
 
 @method(only=True)
@@ -206,11 +217,12 @@ def _inverse(dims: tuple[int, ...]) -> tuple[int, ...]:
 
 
 @method()
-def permute(input: Tensor, *dims: Any) -> Tensor:
+def permute(input: Tensor, *dims: Any, **given: Any) -> Tensor:
     """The dimensions in the order `dims`."""
-    order = tuple([_dim(dim, input.ndim, "permute") for dim in _sizes(dims)])
+    named = _sizes(_or_named(dims, given, "dims"))
+    order = tuple([_dim(dim, input.ndim, "permute") for dim in named])
     if sorted(order) != list(range(input.ndim)):
-        raise RuntimeError(f"permute: {_sizes(dims)} does not name each of the {input.ndim} dimensions once")
+        raise RuntimeError(f"permute: {named} does not name each of the {input.ndim} dimensions once")
     return permuted(input, dims=order)
 
 
@@ -261,11 +273,12 @@ flipped.vjp(input=lambda g, dims: flipped(g, dims=dims))
 
 
 @method()
-def flip(input: Tensor, *dims: Any) -> Tensor:
+def flip(input: Tensor, *dims: Any, **given: Any) -> Tensor:
     """A copy, reversed along `dims`."""
-    order = tuple([_dim(dim, input.ndim, "flip") for dim in _sizes(dims)])
+    named = _sizes(_or_named(dims, given, "dims"))
+    order = tuple([_dim(dim, input.ndim, "flip") for dim in named])
     if len(set(order)) < len(order):
-        raise RuntimeError(f"flip: a dimension appears twice in dims={_sizes(dims)}")
+        raise RuntimeError(f"flip: a dimension appears twice in dims={named}")
     return flipped(input, dims=order if input.ndim else ())
 
 
@@ -436,9 +449,9 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
 
 
 @method(only=True)
-def repeat(input: Tensor, *sizes: Any) -> Tensor:
-    """The whole tensor repeated: `sizes[i]` copies along dimension i."""
-    times = _sizes(sizes)
+def repeat(input: Tensor, *repeats: Any, **given: Any) -> Tensor:
+    """The whole tensor repeated: `repeats[i]` copies along dimension i."""
+    times = _sizes(_or_named(repeats, given, "repeats"))
     if len(times) < input.ndim or min(times, default=0) < 0:
         raise RuntimeError(
             f"repeat: {input.ndim} dimensions need at least as many numbers, none of them negative, got {times}"
@@ -451,9 +464,9 @@ def repeat(input: Tensor, *sizes: Any) -> Tensor:
 
 
 @method()
-def tile(input: Tensor, *dims: Any) -> Tensor:
+def tile(input: Tensor, *dims: Any, **given: Any) -> Tensor:
     """As `repeat`, with missing leading counts taken as 1."""
-    times = _sizes(dims)
+    times = _sizes(_or_named(dims, given, "dims"))
     return repeat(input, (1,) * (input.ndim - len(times)) + times)
 
 
