@@ -83,9 +83,9 @@ def fused(forward: Callable[..., Any] | None = None, *, composite: Callable[...,
             return d_input, d_weight        # None where not needs[i]
 
     Residuals are arrays, alone or in tuples, lists and dicts: there the engine sees whether a result is among them,
-    which must then not be written in place. With `outputs` the result and `g` are tuples, and an output nothing used has
-    `g[i] = None`. `backward()` runs the pair; under `create_graph` the composite, of primitives, is differentiated
-    instead, to any order.
+    which must then not be written in place. With `outputs` the result and `g` are tuples, and an output that nothing
+    used has `g[i] = None`. `backward()` runs the pair; under `create_graph` the composite, of primitives, is
+    differentiated instead, to any order.
     """
     if forward is None:
         return functools.partial(fused, composite=composite, outputs=outputs)
