@@ -24,8 +24,8 @@ from minigrad.nn.module import Module
 from minigrad.nn.parameter import Parameter, empty_parameter
 from minigrad.nn.utils.rnn import PackedSequence
 from minigrad.ops import fused
+from minigrad.ops.joining import cat, stack
 from minigrad.ops.recurrent import lstm_steps
-from minigrad.ops.shape import cat, stack
 
 _GATES = {"RNN": 1, "LSTM": 4, "GRU": 3}
 

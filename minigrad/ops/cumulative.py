@@ -8,7 +8,7 @@ from minigrad.backend import Array, namespace
 from minigrad.core.fused import fused
 from minigrad.core.primitive import primitive
 from minigrad.core.tensor import Tensor
-from minigrad.ops import conversion, indexing, shape
+from minigrad.ops import conversion, indexing, joining, shape
 from minigrad.ops.dims import checked
 from minigrad.ops.method import method
 from minigrad.ops.reduction import products_before, takes_dtype
@@ -51,7 +51,7 @@ def diff(
     if not n:
         return conversion.clone(input)
     parts = [part for part in (prepend, input, append) if part is not None]
-    result = shape.cat(parts, at) if len(parts) > 1 else input
+    result = joining.cat(parts, at) if len(parts) > 1 else input
     for _ in range(min(n, result.shape[at])):
         size = result.shape[at] - 1
         result = indexing.narrow(result, at, 1, size) - indexing.narrow(result, at, 0, size)
@@ -66,7 +66,7 @@ def cumprod_by_doubling(input: Tensor, dim: int) -> Tensor:
     while reach < size:
         begun = indexing.narrow(result, at, 0, reach)
         longer = indexing.narrow(result, at, reach, size - reach) * indexing.narrow(result, at, 0, size - reach)
-        result, reach = shape.cat([begun, longer], at), 2 * reach
+        result, reach = joining.cat([begun, longer], at), 2 * reach
     return result
 
 

@@ -244,7 +244,7 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
             )
         dims = (range(a.ndim - dims, a.ndim), range(dims))
     of_a, of_b = (
-        [shape._dim(int(dim), tensor.ndim, "tensordot") for dim in part]
+        [shape.dim_of(int(dim), tensor.ndim, "tensordot") for dim in part]
         for part, tensor in zip(dims, (a, b), strict=True)
     )
     if len(of_a) != len(of_b) or any(a.shape[i] != b.shape[j] for i, j in zip(of_a, of_b, strict=True)):

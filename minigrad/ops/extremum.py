@@ -13,7 +13,7 @@ import numpy as np
 from minigrad.backend import Array, namespace
 from minigrad.core.primitive import primitive
 from minigrad.core.tensor import Tensor
-from minigrad.ops import indexing
+from minigrad.ops import gathering
 from minigrad.ops.arithmetic import maximum, minimum
 from minigrad.ops.dims import Dims, axes, checked, kept
 from minigrad.ops.method import method
@@ -135,7 +135,7 @@ def placed(src: Array, indices: Array, *, sizes: tuple[int, ...], dim: int) -> A
     return result
 
 
-placed.vjp(src=lambda g, indices, dim: indexing.gathered(g, indices, dim=dim))
+placed.vjp(src=lambda g, indices, dim: gathering.gathered(g, indices, dim=dim))
 
 _chosen_gradient = {
     "input": lambda g_values, indices, input_shape, dim: placed(

@@ -25,8 +25,8 @@ from minigrad.core.fused import fused
 from minigrad.core.tensor import Tensor
 from minigrad.kernels.common import time_order
 from minigrad.kernels.steps import BatchSizes
+from minigrad.ops.joining import cat, chunk, split, stack
 from minigrad.ops.linalg import linear
-from minigrad.ops.shape import cat, chunk, split, stack
 
 # ---- in primitives --------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from minigrad.core.fused import fused
 from minigrad.core.modes import quiet
 from minigrad.core.primitive import primitive
 from minigrad.core.tensor import Tensor
-from minigrad.ops import indexing, shape
+from minigrad.ops import indexing, joining
 from minigrad.ops.arithmetic import pow
 from minigrad.ops.comparison import ne
 from minigrad.ops.dims import Dims, axes, checked, count, kept, stretch
@@ -92,7 +92,7 @@ def prod_by_halves(input: Tensor, dim: int | None = None, keepdim: bool = False)
         half = size // 2
         pairs = indexing.narrow(factors, at, 0, half) * indexing.narrow(factors, at, half, half)
         rest = indexing.narrow(factors, at, 2 * half, size - 2 * half)
-        factors, size = shape.cat([pairs, rest], at), size - half
+        factors, size = joining.cat([pairs, rest], at), size - half
     # The sum over the one factor that is left; over none it is 0, and the product of nothing is 1.
     result = sum(factors, at).reshape(_reduced(input.shape, dim, keepdim))
     return result if size else result + 1

@@ -10,7 +10,7 @@ import numpy as np
 from minigrad.backend import Array, namespace
 from minigrad.core.primitive import primitive
 from minigrad.core.tensor import Tensor, wrap
-from minigrad.ops import indexing, shape
+from minigrad.ops import gathering, indexing, shape
 from minigrad.ops.method import method
 
 Sorted = namedtuple("Sorted", ["values", "indices"])
@@ -30,7 +30,7 @@ def sorted_along(input: Array, *, dim: int, descending: bool) -> Any:
 
 
 sorted_along.vjp(
-    input=lambda g_values, indices, input_shape, dim: indexing.scatter_sum(
+    input=lambda g_values, indices, input_shape, dim: gathering.scatter_sum(
         g_values, indices, shape=input_shape, dim=dim
     )
 )
@@ -39,7 +39,7 @@ sorted_along.vjp(
 @method()
 def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Sorted:
     """(values, indices) in order along `dim`; always stable."""
-    at = shape._dim(dim, input.ndim, "sort")
+    at = shape.dim_of(dim, input.ndim, "sort")
     return Sorted(*sorted_along(input, dim=at, descending=bool(descending)))
 
 
@@ -52,14 +52,14 @@ def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool
 @method()
 def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Sorted:
     """The `k` largest (or smallest) along `dim`, best first: (values, indices)."""
-    at = shape._dim(dim, input.ndim, "topk")
+    at = shape.dim_of(dim, input.ndim, "topk")
     size = input.shape[at] if input.ndim else 1
     if not 0 <= k <= size:
         raise RuntimeError(f"topk: k={k} is out of range for dimension {at} of size {size}")
     indices = sort(input.detach(), at, largest).indices
     if input.ndim:
         indices = indexing.narrow(indices, at, 0, k).contiguous()
-    return Sorted(indexing.gather(input, at, indices), indices)
+    return Sorted(gathering.gather(input, at, indices), indices)
 
 
 @method()

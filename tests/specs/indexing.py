@@ -1,4 +1,4 @@
-"""Specs of minigrad/ops/indexing.py, sorting.py and filling.py."""
+"""Specs of minigrad/ops/indexing.py, gathering.py, sorting.py and filling.py."""
 
 from __future__ import annotations
 

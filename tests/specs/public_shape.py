@@ -1,4 +1,4 @@
-"""Specs of the public functions in minigrad/ops/shape.py that are made of primitives."""
+"""Specs of the public functions in minigrad/ops/shape.py, joining.py and diagonals.py that are made of primitives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Specs of minigrad/ops/shape.py."""
+"""Specs of minigrad/ops/shape.py, joining.py and diagonals.py."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ import numpy as np
 
 from minigrad.backend import DeviceLike, transfer
 from minigrad.core.tensor import Tensor, wrap
+from minigrad.ops.joining import cat, unbind
 from minigrad.ops.packing import Places, put_places, take_places
-from minigrad.ops.shape import cat, unbind
 
 Host = np.ndarray[Any, Any]
 

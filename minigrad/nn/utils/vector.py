@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from minigrad.core.tensor import Tensor
-from minigrad.ops.shape import cat
+from minigrad.ops.joining import cat
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
