@@ -202,7 +202,7 @@ class Naive:
     def claim(self, tensor: Tensor) -> None:
         """Count a constant gradient as recorded."""
         tensor._place = Place(self, Jet.constant(tensor.numpy()), set())
-        tensor._place.of_gradient = True
+        tensor._place.of_gradient = tensor._place.claimed = True
 
     def backward(self, tensors: Any, grad_tensors: Any = None, retain_graph: bool = False) -> None:
         outputs = list(tensors)

@@ -42,6 +42,7 @@ class Place:
         self.reads: list[tuple[Memory, int, Watch, int]] = []  # what a rule may have saved, as it was then
         self.saves = False  # whether its rule surely saved something
         self.of_gradient = False  # whether it is made of gradients: how these were computed is not known here
+        self.claimed = False  # whether it is a constant that another engine has recorded: where it leads is not known
         self.freed = self.maybe_freed = False
         self.hooks: dict[object, Callable[[Any], Any]] = {}
         self.leaf: Tensor | None = None
@@ -55,6 +56,17 @@ class Place:
 
     def stale(self) -> bool:
         return any(watch.count != count for _, _, watch, count in self.reads)
+
+    def rests_on_claim(self) -> bool:
+        """Whether it, or something it was computed from, was claimed."""
+        pending, met = [self], {self}
+        while pending:
+            place = pending.pop()
+            if place.claimed:
+                return True
+            pending += place.parents - met
+            met |= place.parents
+        return False
 
     def deceived(self) -> bool:
         """Whether something it may have saved was written through `.data`."""

@@ -232,16 +232,21 @@ class Programs(RuleBasedStateMachine):
     def in_graph(self) -> list[str]:
         return [name for name, one in self.tensors.items() if one.requires_grad]
 
-    @precondition(lambda self: self.in_graph)
+    @property
+    def well_placed(self) -> list[str]:
+        """Those of which it is known where they lead, and so when a gradient passes."""
+        return [name for name in self.in_graph if not self.tensors[name].place().rests_on_claim()]
+
+    @precondition(lambda self: self.well_placed)
     @rule(data=st.data())
     def retain_gradient(self, data: Data) -> None:
-        self.running.run(f"{self.some(data, self.in_graph)}.retain_grad()")
+        self.running.run(f"{self.some(data, self.well_placed)}.retain_grad()")
 
-    @precondition(lambda self: self.in_graph)
+    @precondition(lambda self: self.well_placed)
     @rule(data=st.data(), what=one_of(["seen", "g * 2.0", "g * g", "g.sum() + g * 0.0"]))
     def hook(self, data: Data, what: str) -> None:
         """Each gives zeros for zeros: whether these arrive at all is each engine's own affair."""
-        name, number = self.some(data, self.in_graph), next(self.numbers)
+        name, number = self.some(data, self.well_placed), next(self.numbers)
         result = f"seen.append(({number}, g.detach().clone()))" if what == "seen" else what
         self.running.run(f"h{number} = {name}.register_hook(lambda g: {result})")
         self.hooks[f"h{number}"] = name
