@@ -162,13 +162,6 @@ def record(
 CONSTANT = VersionCounter()  # of an input that is no tensor: nothing writes it
 
 
-def result_of(array: Array, edge: engine.Edge | None = None) -> Tensor:
-    """A tensor that an op made, in memory of its own."""
-    tensor = wrap(array)
-    tensor._edge = edge
-    return tensor
-
-
 def apply(op: Op, values: tuple[Any, ...], settings: dict[str, Any]) -> Any:
     """Run a primitive: unwrap, agree on dtype, compute, record, wrap."""
     raw: list[Any] = []
@@ -222,7 +215,7 @@ def apply(op: Op, values: tuple[Any, ...], settings: dict[str, Any]) -> Any:
     outs = out if op.several else (out,)
     # NumPy turns 0-d results into scalars.
     outs = tuple([one if is_array(one) else namespace(first).asarray(one) for one in outs])
-    results = tuple([result_of(one) for one in outs])
+    results = tuple(map(wrap, outs))
     if op.view or any(one.base is not None or one is first for one in outs):
         for index, result in enumerate(results):
             _mark_view(op, result, values, settings, index if op.several else None)

@@ -12,11 +12,11 @@ from typing import Any
 
 from minigrad.backend import Array, is_array, namespace
 from minigrad.core import engine
-from minigrad.core.call import CONSTANT, check_one_device, check_result, explain, record, result_of
+from minigrad.core.call import CONSTANT, check_one_device, check_result, explain, record
 from minigrad.core.engine import Node, floating
 from minigrad.core.modes import _Switch, mode, quiet
 from minigrad.core.primitive import Op, attach, primitive, register
-from minigrad.core.tensor import Tensor, VersionCounter
+from minigrad.core.tensor import Tensor, VersionCounter, wrap
 
 
 class FusedOp(Op):
@@ -38,8 +38,8 @@ class FusedPlan:
 
     def saved_name(self, position: int) -> str:
         """What is watched at this position, for an error message."""
-        names = [*self.op.inputs, *(f"the result {name}" for name in self.op.outputs)]
-        return names[position] if position < len(names) else "an input"
+        inputs = [str(self.op.variadic)] * len(self.needs) if self.op.variadic else self.op.inputs
+        return [*inputs, *(f"the result {name}" for name in self.op.outputs)][position]
 
     def backward(self, node: Node, g: Any, create_graph: bool) -> Sequence[Any]:
         """The gradients along the node's edges."""
@@ -134,7 +134,7 @@ def _apply_fused(op: FusedOp, values: tuple[Any, ...], settings: dict[str, Any])
     outs = out if op.several else (out,)
     # NumPy turns 0-d results into scalars.
     outs = tuple([one if is_array(one) else namespace(next(filter(is_array, raw))).asarray(one) for one in outs])
-    results = tuple([result_of(one) for one in outs])
+    results = tuple(map(wrap, outs))
     if keep:
         # The inputs are kept for the composite; of the results those that the residuals look at.
         watched = [result._counter if _among(residuals, result._array) else CONSTANT for result in results]

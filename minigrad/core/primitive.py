@@ -175,11 +175,7 @@ class RulePlan:
         self.collect = _pick([places[word] for word in self.words])
         # Which of the retained things are inputs, whose versions are watched.
         self.kept_inputs = [op.inputs.index(word) for word in self.words if word in op.inputs]
-        self.kept_outputs = (
-            [0]
-            if op.variable_outputs and "ans" in self.words
-            else [place for place, name in enumerate(op.outputs) if name in self.words]
-        )
+        self.kept_outputs = [place for place, name in enumerate(op.outputs) if name in self.words]
         self.keeps_variadic = op.variadic in self.words
         self.counters = _pick(self.kept_inputs)
         single = len(wanted) == 1 and not op.variadic and self.outputs == 1

@@ -60,6 +60,15 @@ def no_longer_asked_for(m: Any) -> Any:
     return x.grad
 
 
+def asked_for_again(m: Any) -> Any:
+    x = leaf(m)
+    y = (x * 2).sum()
+    x.requires_grad_(False)
+    x.requires_grad_(True)
+    y.backward()
+    return x.grad.tolist()
+
+
 def names_of_nodes(m: Any) -> Any:
     node = (leaf(m) * 2).grad_fn
     return node.name(), node.next_functions[0][0].name().split("::")[-1]  # torch::autograd::AccumulateGrad
@@ -79,7 +88,9 @@ ANSWERS: dict[str, tuple[Ask, Any]] = {
     "nelement": (lambda m: m.ones(2, 3).nelement(), 6),
     "a shape in words": (lambda m: repr(m.ones(2, 3).shape).split(".")[1], "Size([2, 3])"),
     "bytes of an element": (lambda m: m.ones(2, dtype=m.float64).element_size(), 8),
+    "the first dimension, from the end": (lambda m: m.ones(2, 3).size(-2), 2),
     "strides": (lambda m: m.ones(2, 3).stride(), (3, 1)),
+    "strides are whole numbers": (lambda m: {type(step) for step in m.ones(2, 3).stride()}, {int}),
     "strides of a transpose": (lambda m: m.ones(2, 3).T.stride(), (1, 3)),
     "one stride": (lambda m: m.ones(2, 3).stride(0), 3),
     "contiguous": (lambda m: [x.is_contiguous() for x in (m.ones(2, 3), m.ones(2, 3).T)], [True, False]),
@@ -102,6 +113,7 @@ ANSWERS: dict[str, tuple[Ask, Any]] = {
     "an index": (lambda m: ["a", "b", "c"][m.tensor([1])], "b"),
     "a condition as an index": (lambda m: ["a", "b", "c"][m.tensor(True)], "b"),
     "length": (lambda m: len(m.ones(3, 2)), 3),
+    "rows of another number": (lambda m: [row.tolist() for row in m.tensor([[1, 2]])], [[1, 2]]),
     "rows": (lambda m: [row.tolist() for row in m.tensor([[1, 2], [3, 4]])], [[1, 2], [3, 4]]),
     "contains a number": (lambda m: [x in m.tensor([1, 2]) for x in (2, 3)], [True, False]),
     "contains a tensor": (lambda m: m.tensor(2) in m.tensor([1, 2]), True),
@@ -109,6 +121,8 @@ ANSWERS: dict[str, tuple[Ask, Any]] = {
     "formatted": (lambda m: f"{m.tensor(1.5):.3f} {m.tensor(1.5)} {m.tensor(7):>3}", "1.500 1.5   7"),
     "formatted as a whole": (lambda m: f"{m.tensor([1, 2])}", "tensor([1, 2])"),
     "as NumPy's": (lambda m: np.array(m.tensor([1.0, 2.0]), copy=None).tolist(), [1, 2]),
+    "as NumPy's of another dtype": (lambda m: str(m.ones(2).__array__(np.dtype("int64")).dtype), "int64"),
+    "complex numbers": (lambda m: str(m.tensor([1j])[0].dtype).split(".")[-1], "complex64"),
     "in a set": (lambda m: len({m.ones(1), m.ones(1)}), 2),
     # in words
     "a leaf in words": (lambda m: repr(leaf(m)), "tensor([1., 2.], requires_grad=True)"),
@@ -133,14 +147,18 @@ ANSWERS: dict[str, tuple[Ask, Any]] = {
     "grad of new data": (with_new_data, [2.0, 2.0, 2.0]),
     "a copy has its own": (copied_gradient, [2.0, 4.0]),
     "a copy asks for gradients": (lambda m: copy.deepcopy(leaf(m)).requires_grad, True),
+    "nothing beside a tensor is copied as nothing": (lambda m: copy.deepcopy([leaf(m), None])[1], None),
+    "a copied parameter": (lambda m: type(copy.deepcopy(m.nn.Parameter(m.ones(1)))).__name__, "Parameter"),
     "copied once": (lambda m: (lambda pair: pair[0] is pair[1])(copy.deepcopy([leaf(m)] * 2)), True),
     "no longer asked for": (no_longer_asked_for, None),
+    "asked for again": (asked_for_again, [2.0, 2.0]),
     "a hook's answer": (lambda m: hooked(m, lambda g: g * 10), [10.0, 10.0]),
 }  # fmt: skip
 
 # What both libraries refuse with an exception of the same kind, and what ours says.
 REFUSALS: dict[str, tuple[Ask, type[Exception], str]] = {
     "no such dimension": (lambda m: m.ones(2).size(3), IndexError, "dim 3 is out of range for a tensor of 1 dim"),
+    "one dimension too far": (lambda m: m.ones(2, 3).size(2), IndexError, "dim 2 is out of range for a tensor of 2"),
     "integers": (lambda m: m.tensor([1, 2], requires_grad=True), RuntimeError, r"convert it with .float\(\)"),
     "a result that stops": (lambda m: (leaf(m) * 2).requires_grad_(False), RuntimeError, "only a leaf can stop"),
     "a grad that is no tensor": (lambda m: give_gradient(m, [1.0]), TypeError, "must be a Tensor or None, got list"),
@@ -248,3 +266,28 @@ def test_an_inference_tensor_stays_outside() -> None:
     with pytest.raises(RuntimeError, match="an inference tensor cannot be saved for backward"):
         leaf(minigrad) * x
     assert (leaf(minigrad) * x.clone()).requires_grad
+
+
+def test_large_and_small_numbers_in_words() -> None:
+    x = minigrad.tensor([[1.0, 1e-5], [12.34567, 0.0]])
+    assert repr(x) == "tensor([[1.0000e+00, 1.0000e-05],\n        [1.2346e+01, 0.0000e+00]])"
+    assert repr(minigrad.tensor([0.123456])) == "tensor([0.1235])"
+    assert "..." not in repr(minigrad.zeros(1000))
+    assert "..." in repr(minigrad.zeros(1001))
+
+
+def test_complex_numbers_follow_the_default_dtype() -> None:
+    assert minigrad.tensor([1j]).dtype == minigrad.complex64
+    minigrad.set_default_dtype(minigrad.float64)
+    try:
+        assert minigrad.tensor([1j]).dtype == minigrad.complex128
+    finally:
+        minigrad.set_default_dtype(minigrad.float32)
+
+
+def test_numpy_may_ask_for_a_copy() -> None:
+    x = minigrad.ones(2)
+    np.array(x, copy=True).fill(5)
+    assert x.tolist() == [1, 1]
+    np.asarray(x).fill(5)  # without one it is the same memory
+    assert x.tolist() == [5, 5]

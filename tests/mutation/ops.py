@@ -2,6 +2,7 @@
 
     PYTHONPATH=tests python -m mutation.ops                # every file
     PYTHONPATH=tests python -m mutation.ops softmax norm   # some
+    PYTHONPATH=tests python -m mutation.ops --seconds 90   # as many of each as 90 seconds allow, in a drawn order
 
 mutmut skips decorated functions and what stands outside functions, and ops and rules are just that. Here a mutant is
 the code object of one function, compiled from the file with one change and put into the function that is there
@@ -14,9 +15,13 @@ from __future__ import annotations
 import ast
 import copy
 import importlib
+import inspect
+import math
 import pkgutil
+import random
 import signal
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +29,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from hypothesis import HealthCheck, Phase
-from specs import SPECS
+from specs import PUBLIC, SPECS
 
 import minigrad
 from minigrad.testing import OpSpec
@@ -38,6 +43,7 @@ FEW: dict[str, Any] = {
     "phases": [Phase.generate],
     "suppress_health_check": list(HealthCheck),
 }
+EVERY = [*SPECS, *PUBLIC.values()]
 PATIENCE = 20  # seconds for one property: a mutant may never end
 
 _SWAPS: dict[type, type] = {
@@ -132,13 +138,13 @@ def functions_of(module: Any) -> list[FunctionType]:
     found: dict[int, FunctionType] = {}
 
     def note(value: Any) -> None:
-        value = getattr(value, "__wrapped__", value)
+        value = inspect.unwrap(value) if callable(value) else value
         if isinstance(value, FunctionType) and value.__code__.co_filename == module.__file__:
             found[id(value)] = value
 
     for value in vars(module).values():
         note(value)
-    for spec in SPECS:
+    for spec in EVERY:
         for value in parts_of(spec):
             note(value)
     return list(found.values())
@@ -149,18 +155,21 @@ def parts_of(spec: OpSpec) -> list[FunctionType]:
     op = spec.record
     parts = [spec.call] if op is None else [op.forward, getattr(op, "hand_written", None)]
     parts += [] if op is None else [rule for rule, _ in op.rules.values()]
-    return [part for part in (getattr(one, "__wrapped__", one) for one in parts) if isinstance(part, FunctionType)]
+    return [part for part in map(inspect.unwrap, filter(None, parts)) if isinstance(part, FunctionType)]
 
 
 def specs_for(module: Any, code: CodeType) -> list[OpSpec]:
-    """The specs of what is the function, or calls it by name; of all the file's ops if there is none."""
+    """The specs of what is the function, or calls it by name; else of all the file's ops; else of the files with it."""
 
     def near(spec: OpSpec) -> bool:
         parts = [part.__code__ for part in parts_of(spec)]
         return spec.name == code.co_name or any(one == code or code.co_name in one.co_names for one in parts)
 
-    here = [one for one in SPECS if any(part.__module__ == module.__name__ for part in parts_of(one))]
-    return [one for one in SPECS if near(one)] or here
+    def beside(spec: OpSpec) -> bool:
+        return any(code.co_name in part.__globals__ for part in parts_of(spec))
+
+    here = [one for one in EVERY if any(part.__module__ == module.__name__ for part in parts_of(one))]
+    return [one for one in EVERY if near(one)] or here or [one for one in EVERY if beside(one)]
 
 
 def killer(specs: list[OpSpec]) -> str | None:
@@ -181,14 +190,17 @@ def _too_long(*_: Any) -> None:
     raise TooLongError
 
 
-def run(module: Any) -> tuple[int, int]:
-    """Try every mutant of a file; prints the survivors and gives (killed, all)."""
+def run(module: Any, seconds: float) -> tuple[int, int, int]:
+    """Try a file's mutants, in a drawn order, while there is time: prints survivors, gives (killed, tried, all)."""
     functions = {one.__code__: one for one in functions_of(module)}
-    killed = count = 0
-    for line, what, code, mutant in mutants(Path(module.__file__)):
-        function = functions.get(code)
-        if function is None or len(code.co_freevars) != len(mutant.co_freevars):
-            continue
+    found_all = [one for one in mutants(Path(module.__file__)) if one[2] in functions]
+    found_all = [one for one in found_all if len(one[2].co_freevars) == len(one[3].co_freevars)]
+    random.Random(0).shuffle(found_all)
+    end, killed, count = time.monotonic() + seconds, 0, 0
+    for line, what, code, mutant in found_all:
+        if time.monotonic() > end:
+            break
+        function = functions[code]
         specs = specs_for(module, code)  # before the change: it looks at code
         count += 1
         function.__code__ = mutant
@@ -199,16 +211,18 @@ def run(module: Any) -> tuple[int, int]:
         killed += found is not None
         if found is None:
             print(f"  survived {Path(module.__file__).name}:{line} in {code.co_name}: {what}", flush=True)
-    return killed, count
+    return killed, count, len(found_all)
 
 
 def main(names: list[str]) -> None:
     """The files named, or all: the survivors, and a score for each."""
     warnings.simplefilter("ignore")
     signal.signal(signal.SIGALRM, _too_long)
+    seconds = float(names[1]) if names[:1] == ["--seconds"] else math.inf
+    names = names if math.isinf(seconds) else names[2:]
     for name in names or [found.name for found in pkgutil.iter_modules(minigrad.ops.__path__)]:
-        killed, count = run(importlib.import_module(f"minigrad.ops.{name}"))
-        print(f"{name}: {killed} of {count} killed", flush=True)
+        killed, count, possible = run(importlib.import_module(f"minigrad.ops.{name}"), seconds)
+        print(f"{name}: {killed} of {count} killed" + f", of {possible} in all" * (count < possible), flush=True)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ class Naive:
     def __init__(self) -> None:
         self.seeds, self.recording = 0, True
         self.retaining: list[Tensor] = []
+        self.returned: list[tuple[Watch, int]] = []  # gradients given out, which the rules of others may have saved
         self.autograd = self
 
     # ---- making -----------------------------------------------------------------------------------------------------
@@ -145,6 +146,8 @@ class Naive:
             return "deceived"
         if any(place.freed and place.saves for place in self.executed(outputs, targets, surely=True)):
             return "must refuse"
+        if any(place.of_gradient for place in maybe) and any(watch.count != count for watch, count in self.returned):
+            return "may refuse"
         return "may refuse" if any(p.freed or p.maybe_freed or p.stale() for p in maybe) else ""
 
     def _gradients(
@@ -229,4 +232,6 @@ class Naive:
             place = one.place()
             assert place is not None
             found.append(self._of_gradient(gradients.pick(place.seeds), create_graph, parents))
+            if create_graph:
+                self.returned.append((found[-1].watch, found[-1].watch.count))
         return tuple(found)

@@ -1,0 +1,74 @@
+"""Mutation testing of what mutmut leaves out of the heart: functions inside functions, and properties.
+
+    PYTHONPATH=tests python -m mutation.inner call:function fused:call tensor
+
+The way most calls take through an op is such a function inside `make_function`, and every op has a copy of it. So a
+mutant is put into all functions that have the code that it changes, and the tests run in a process forked for it, which
+has everything imported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import os
+import signal
+import sys
+from pathlib import Path
+from types import CodeType, FunctionType
+from typing import Any
+
+import pytest
+from mutation.ops import mutants
+
+SUITE = ["calls", "primitive", "in_place_details", "versions", "views", "backward", "accumulation", "anomaly"]
+SUITE += ["hooks_and_modes", "engine_details", "rows", "row_gradients", "tensor", "modes", "call_details", "dtypes"]
+ARGUMENTS = ["-x", "-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+PATIENCE = 60  # seconds for one mutant
+
+
+def holders(code: CodeType) -> list[FunctionType]:
+    """Every function there is that runs this code."""
+    return [one for one in gc.get_objects() if isinstance(one, FunctionType) and one.__code__ == code]
+
+
+def survives(code: CodeType, mutant: CodeType, suite: list[str]) -> bool:
+    """Whether the tests pass with the one in the place of the other; they run in a process of their own."""
+    child = os.fork()
+    if not child:
+        signal.alarm(PATIENCE)  # ends the process
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+            for function in holders(code):
+                function.__code__ = mutant
+            os._exit(pytest.main([*ARGUMENTS, *suite]))
+    return os.waitpid(child, 0)[1] == 0
+
+
+def main(names: list[str]) -> None:
+    """The functions named, as file:function, or the properties of a file: the survivors, and a score for each."""
+    suite = [str(one) for name in SUITE if (one := Path(f"tests/core/test_{name}.py")).exists()]
+    assert pytest.main([*ARGUMENTS, *suite]) == 0, "the tests must pass before anything is changed"
+    for name in names:
+        module: Any = importlib.import_module(f"minigrad.core.{name.partition(':')[0]}")
+        only = name.partition(":")[2]
+        properties = {
+            part.__code__
+            for one in vars(module).values() if isinstance(one, type)
+            for held in vars(one).values() if isinstance(held, property)
+            for part in (held.fget, held.fset, held.fdel) if isinstance(part, FunctionType)
+        }  # fmt: skip
+        killed = count = 0
+        for line, what, code, mutant in mutants(Path(module.__file__)):
+            if not (code.co_name == only if only else code in properties):
+                continue
+            count += 1
+            if survives(code, mutant, suite):
+                print(f"  survived {name}:{line} in {code.co_name}: {what}", flush=True)
+            else:
+                killed += 1
+        print(f"{name}: {killed} of {count} killed", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
