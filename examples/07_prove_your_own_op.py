@@ -146,8 +146,10 @@ class LogBias(nn.Module):
 # A layer is proved in the same way. What has to be said is how it is made and called: the arguments of the constructor,
 # and the inputs that go with them.
 calls = st.integers(1, 3).flatmap(lambda size: arrays((2, size)).map(lambda input: ({"features": size}, [input])))
-check_module(LogBias, calls, max_examples=25)
-print("\nLogBias: gradients of input and parameters, state_dict, float32, a device of its own: every property holds")
+print()
+print(check_module(LogBias, calls, max_examples=25))
+
+# What is left out says how it would be let in. An optimizer is proved by `check_optimizer(MyOptimizer)`.
 
 # In your test suite each of these checks is one line in a test, where `pytest --minigrad-profile=thorough` draws more
 # examples, and `--minigrad-profile=ci` the same ones in each run: see `pytest_minigrad.py`.

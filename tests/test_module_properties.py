@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from typing import Any
 
+import numpy as np
 import pytest
-from hypothesis import Phase
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
+from hypothesis.database import InMemoryExampleDatabase
 from specs.modules import MODULES
 
 import minigrad
@@ -145,6 +149,15 @@ class Remembers(Scale):
         return result
 
 
+class KeepsItsFirstInput(Scale):
+    """What it was given first goes into all that it gives later."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not hasattr(self, "first"):
+            self.first = input.detach().sum()
+        return super().forward(input) * self.first
+
+
 SABOTAGED = {
     WritesItsInput: "writes_nothing",
     RoundsToSingle: "gradients_are_numeric",
@@ -158,6 +171,7 @@ SABOTAGED = {
     IgnoresItsDtype: "takes_dtype_and_device",
     StaysOnTheHost: "runs_on_another_device",
     Remembers: "used_twice_adds_up",
+    KeepsItsFirstInput: "calls_are_independent",
 }
 
 
@@ -183,15 +197,157 @@ def test_a_wrong_module_is_caught(module: type[nn.Module]) -> None:
         verify(_by_rows(module), prop, max_examples=100, phases=[Phase.generate])
 
 
+def _notes(error: BaseException) -> str:
+    return "\n".join(error.__notes__)
+
+
 def test_check_module_tells_what_is_wrong_and_when() -> None:
-    with pytest.raises(GradcheckError, match="analytic 0") as caught:
+    with pytest.raises(GradcheckError, match=r"gradient of weight, shape .* analytic 0") as caught:
         check_module(CutsTheGraph, _scales(), max_examples=10)
-    assert "ModuleCase(arguments={'features': 1}" in "\n".join(caught.value.__notes__)
+    said = _notes(caught.value)
+    assert "ModuleCase(arguments={'features': 1}" in said
+    assert "CutsTheGraph lacks the property gradients_are_numeric: The gradients of inputs and parameters" in said
+    for noise in ("<locals>", "Explanation", "reproduce this failure", "gradcheck("):
+        assert noise not in said, noise
 
 
-def test_a_class_alone_is_not_enough() -> None:
-    with pytest.raises(TypeError, match="needs to know how it is called"):
-        check_module(Scale)
+class Swaps(nn.Module):
+    """Its second input has a gradient of the wrong sign."""
+
+    def forward(self, left: Tensor, rest: Any) -> Tensor:
+        return left - rest[1] + 2 * rest[1].detach()
+
+
+def test_inputs_have_the_names_that_forward_gives_them() -> None:
+    x = np.array([1.0, 2.0])
+    with pytest.raises(GradcheckError, match=r"gradient of input rest\[1\], shape \(2,\), is wrong"):
+        check_module(Swaps, st.just(({}, [x, (x, x)])), max_examples=5)
+
+
+@pytest.mark.parametrize("module", [CutsTheGraph, DrawsInEvaluation, HidesItsWeight, KeepsItsFirstInput])
+def test_the_program_in_the_report_fails_in_the_same_way(module: type[nn.Module], monkeypatch: Any) -> None:
+    monkeypatch.setitem(sys.modules, module.__module__, sys.modules[__name__])
+    with pytest.raises((AssertionError, RuntimeError)) as caught:
+        check_module(module, _scales(), max_examples=20, derandomize=True, database=None)
+    (note,) = [one for one in caught.value.__notes__ if one.startswith("To see it again")]
+    with pytest.raises(type(caught.value)) as again:
+        exec(note.split("\n", 1)[1], {})
+    assert str(again.value) == str(caught.value)
+
+
+def test_the_report_says_what_holds_and_what_was_left_out() -> None:
+    report = check_module(Scale, _scales(), max_examples=10)
+    assert report.examples["gradients_are_numeric"] >= 6
+    assert "no reference=" in report.skipped["equals_reference"]
+    assert "gradients_are_numeric" in str(report)
+    assert [*check_module(Scale, _scales(), only="writes_nothing", max_examples=10).examples] == ["writes_nothing"]
+
+
+class Silent(nn.Module):
+    """Its repr says nothing of how it was built, which is the normal case."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(minigrad.ones(features))
+
+    def forward(self, input: Tensor) -> Tensor:
+        return input * self.weight
+
+
+class Narrow(nn.Linear):
+    """Another constructor than the one that the inherited repr is about."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__(features, 1)
+
+
+@pytest.mark.parametrize("module", [Silent, Narrow])
+def test_a_repr_that_says_nothing_is_not_asked(module: type[nn.Module]) -> None:
+    report = check_module(module, _scales(), max_examples=10)
+    assert "no extra_repr" in report.skipped["repr_is_the_constructors"]
+
+
+class SaysTooLittle(Scale):
+    def extra_repr(self) -> str:
+        return ""
+
+
+class SaysItInWords(Scale):
+    def extra_repr(self) -> str:
+        return f"{self.features} features"
+
+
+@pytest.mark.parametrize("module", [SaysTooLittle, SaysItInWords])
+def test_a_repr_that_does_not_build_one_is_told_so(module: type[nn.Module]) -> None:
+    with pytest.raises(AssertionError, match=r"does not build one .* untold="):
+        check_module(module, _scales(), max_examples=10)
+
+
+class Dropped(Silent):
+    def forward(self, input: Tensor) -> Tensor:
+        return nn.functional.dropout(super().forward(input), 0.5, self.training)
+
+
+def test_dropout_is_told_of_noise() -> None:
+    with pytest.raises(AssertionError, match="If that is meant, as in dropout, say so with noise="):
+        check_module(Dropped, _scales(), max_examples=10)
+    check_module(Dropped, _scales(), noise=lambda output, state, input, features: None, max_examples=10)
+
+
+def _no_module(features: int) -> int:
+    return features
+
+
+@pytest.mark.parametrize(
+    ("given", "options", "said"),
+    [
+        ((Scale,), {}, "needs to know how it is called"),
+        ((Scale, 3), {}, "a hypothesis strategy that draws .* got 3"),
+        ((Scale, arrays((2, 3))), {}, "calls must draw pairs"),
+        ((Scale, st.just(({"features": 2}, [minigrad.ones(2)]))), {}, "drew a Tensor as an input: draw NumPy arrays"),
+        ((Scale, st.just(({"size": 2}, [np.ones(2)]))), {}, "unexpected keyword argument 'size'"),
+        ((Scale, _scales()), {"wrong": 1}, "check_module has no option wrong: it takes the fields of ModuleSpec"),
+        ((Scale(3), _scales()), {}, "give it a class, not an object of Scale"),
+        ((3, _scales()), {}, "give it a class, not an object of int"),
+        ((_no_module, _scales()), {}, "builds an object of int, which is no Module"),
+        ((ModuleSpec(Scale, _scales()),), {"smooth": 1}, "says everything itself"),
+    ],
+)
+def test_wrong_use_is_said_in_a_sentence(given: Any, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(TypeError, match=said):
+        check_module(*given, **options)
+
+
+def test_a_property_that_holds_leaves_what_another_failed_on() -> None:
+    known = InMemoryExampleDatabase()
+    how: dict[str, Any] = {"max_examples": 20, "derandomize": False, "database": known}
+    with pytest.raises(GradcheckError):
+        check_module(CutsTheGraph, _scales(), only="gradients_are_numeric", **how)
+    failed = {key: set(found) for key, found in known.data.items()}
+    assert any(failed.values())
+    check_module(CutsTheGraph, _scales(), only="writes_nothing", phases=[Phase.reuse, Phase.generate], **how)
+    assert all(known.data[key] >= found for key, found in failed.items())
+
+
+class Slow(Scale):
+    def forward(self, input: Tensor) -> Tensor:
+        time.sleep(0.03)
+        return super().forward(input)
+
+
+def test_a_slow_module_may_be_slow() -> None:
+    before = settings.get_current_profile_name()
+    settings.register_profile("impatient", deadline=20)
+    settings.load_profile("impatient")
+    try:
+        check_module(Slow, _scales(), only="copies_are_independent", max_examples=10)
+    finally:
+        settings.load_profile(before)
+
+
+def test_an_unknown_property_is_refused() -> None:
+    with pytest.raises(LookupError, match="there is no property 'nice'; there are equals_reference, "):
+        check_module(Scale, _scales(), only="nice")
 
 
 # ---- found by these properties --------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -157,3 +158,69 @@ def test_a_wrong_update_is_caught() -> None:
     check_optimizer(OptimizerSpec(Plain, _RATES, update), max_examples=10)
     with pytest.raises(AssertionError, match="by the paper"):
         check_optimizer(OptimizerSpec(Plain, _RATES, lambda *given: 1.01 * update(*given)), max_examples=10)
+
+
+class Descent(optim.Optimizer):
+    """A step as in a textbook, which knows nothing of sparse gradients and asks nothing of its settings."""
+
+    def __init__(self, params: Any, lr: float = 0.1) -> None:
+        super().__init__(params, {"lr": lr})
+
+    def _check_settings(self, group: dict[str, Any]) -> None:
+        """Any number will do."""
+
+    def step(self, closure: Any = None) -> Any:
+        loss = None
+        if closure is not None:
+            with minigrad.enable_grad():
+                loss = closure()
+        with minigrad.no_grad():
+            for group in self.param_groups:
+                for one in group["params"]:
+                    if one.grad is not None:
+                        one.add_(one.grad * -group["lr"])
+        return loss
+
+
+def test_of_a_users_class_nothing_is_asked_that_it_does_not_say() -> None:
+    report = check_optimizer(Descent, max_examples=10)
+    assert "rows=" in report.skipped["takes_sparse_gradients"]
+    assert "refuses=True" in report.skipped["refuses_settings_out_of_range"]
+    assert report.examples["parameters_move_alone"] >= 3
+    assert "parameters_move_alone" in str(report)
+
+
+@pytest.mark.parametrize(
+    ("options", "prop"),
+    [({"rows": "refused"}, "takes_sparse_gradients"), ({"refuses": True}, "refuses_settings_out_of_range")],
+)
+def test_what_it_says_is_asked(options: dict[str, Any], prop: str) -> None:
+    with pytest.raises((AssertionError, TypeError)) as caught:
+        check_optimizer(Descent, max_examples=10, **options)
+    assert f"Descent lacks the property {prop}" in "\n".join(caught.value.__notes__)
+
+
+@pytest.mark.parametrize("optimizer", [WritesTheGradient, OneBallForAll, IgnoresTheGroup, MovesWithoutGradient])
+def test_the_program_in_the_report_fails_in_the_same_way(optimizer: type[optim.Optimizer], monkeypatch: Any) -> None:
+    monkeypatch.setitem(sys.modules, optimizer.__module__, sys.modules[__name__])
+    with pytest.raises(AssertionError) as caught:
+        check_optimizer(optimizer, settings=_RATES, max_examples=20, derandomize=True, database=None)
+    (note,) = [one for one in caught.value.__notes__ if one.startswith("To see it again")]
+    with pytest.raises(AssertionError) as again:
+        exec(note.split("\n", 1)[1], {})
+    assert str(again.value) == str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "options", "said"),
+    [
+        (3, {}, "give it a class, not an object of int"),
+        (Plain([minigrad.ones(1, requires_grad=True)]), {}, "give it a class, not an object of Plain"),
+        (list, {}, "builds an object of list, which is no Optimizer"),
+        (Plain, {"reference": 3}, "check_optimizer has no option reference: it takes the fields of OptimizerSpec"),
+        (OptimizerSpec(Plain), {"rows": "refused"}, "says everything itself"),
+    ],
+)
+def test_wrong_use_is_said_in_a_sentence(optimizer: Any, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(TypeError, match=said):
+        check_optimizer(optimizer, **options)

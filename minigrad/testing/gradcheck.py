@@ -19,6 +19,8 @@ from minigrad.core.tensor import Tensor
 from minigrad.testing.example import code_of_gradcheck, said_again
 from minigrad.testing.jacobians import GradcheckError, Jacobians, Method, differentiable, drawn_like, listed
 
+__tracebackhide__ = True  # pytest shows the message and the caller's lines, not these
+
 
 def gradcheck(
     func: Callable[..., Any],
@@ -66,7 +68,7 @@ def gradcheck(
         "eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol, "check_undefined_grad": check_undefined_grad,
         "fast_mode": fast_mode, "exact": exact, "seed": seed, "method": method,
     }  # fmt: skip
-    return _verdict(lambda: _gradcheck(func, inputs, **options), gradcheck, func, inputs, options, raise_exception)
+    return _verdict(lambda: first_order(func, inputs, **options), gradcheck, func, inputs, options, raise_exception)
 
 
 def gradgradcheck(
@@ -89,10 +91,26 @@ def gradgradcheck(
     As `torch.autograd.gradgradcheck`: runs `gradcheck` on the function that maps the inputs and `grad_outputs` (drawn
     if not given) to the gradients. Arguments and errors as there.
     """
+    options: dict[str, Any] = {
+        "eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol, "fast_mode": fast_mode, "exact": exact,
+        "seed": seed, "method": method,
+    }  # fmt: skip
+    shown = options if grad_outputs is None else {**options, "grad_outputs": listed(grad_outputs)}
+    return _verdict(
+        lambda: second_order(func, inputs, grad_outputs, **options),
+        gradgradcheck, func, inputs, shown, raise_exception,
+    )  # fmt: skip
+
+
+def second_order(
+    func: Callable[..., Any], inputs: Any, grad_outputs: Any = None, *, seed: int = 0, **options: Any
+) -> Jacobians:
+    """What `gradgradcheck` does, for whoever wants to know more of it; further options are those of `Jacobians`."""
     given = listed(inputs)
-    outputs = [one for one in listed(func(*given)) if differentiable(one)]
-    if not outputs:
-        return True
+    first = Jacobians(func, given, seed=seed, **{name: options[name] for name in ("eps", "atol", "rtol", "method")})
+    if not first.recorded:
+        raise ValueError("gradgradcheck has nothing to check: no output of func requires grad")
+    outputs = [one for one in first.outputs() if differentiable(one)]
     rng = np.random.default_rng(seed + 1)
     gs = [drawn_like(one, rng) for one in outputs] if grad_outputs is None else listed(grad_outputs)
     gs = [g if g.requires_grad else g.detach().requires_grad_() for g in gs]
@@ -103,19 +121,25 @@ def gradgradcheck(
             results = [one for one in listed(func(*values[: len(given)])) if _recorded(one)]
             return engine.grad(results, wanted, values[len(given) :], create_graph=True, materialize_grads=True)
 
-    options: dict[str, Any] = {
-        "eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol, "fast_mode": fast_mode, "exact": exact,
-        "seed": seed, "method": method,
-    }  # fmt: skip
-    shown = options if grad_outputs is None else {**options, "grad_outputs": gs}
-    return _verdict(
-        lambda: _gradcheck(gradients, (*given, *gs), check_undefined_grad=False, **options),
-        gradgradcheck, func, inputs, shown, raise_exception,
-    )  # fmt: skip
+    names = [f"input {at}" for at in range(len(given))] + [f"grad_outputs[{at}]" for at in range(len(gs))]
+    return first_order(
+        gradients,
+        (*given, *gs),
+        check_undefined_grad=False,
+        seed=seed,
+        noun="second derivative",
+        names=names,
+        **options,
+    )
 
 
 def _verdict(
-    run: Callable[[], None], check: Callable[..., bool], func: Any, inputs: Any, options: dict[str, Any], loud: bool
+    run: Callable[[], Jacobians],
+    check: Callable[..., bool],
+    func: Any,
+    inputs: Any,
+    options: dict[str, Any],
+    loud: bool,
 ) -> bool:
     """Whether `run` passes; the error tells how to see it again."""
     try:
@@ -129,16 +153,17 @@ def _verdict(
     return True
 
 
-def _gradcheck(
+def first_order(
     func: Callable[..., Any],
     inputs: Any,
     *,
-    nondet_tol: float,
-    check_undefined_grad: bool,
-    fast_mode: bool,
-    exact: bool,
+    nondet_tol: float = 0.0,
+    check_undefined_grad: bool = True,
+    fast_mode: bool = False,
+    exact: bool = False,
     **options: Any,
-) -> None:
+) -> Jacobians:
+    """What `gradcheck` does, for whoever wants to know more of it; further options are those of `Jacobians`."""
     check = Jacobians(func, inputs, **options)
     gradients = check.analytic()
     check.runs_agree(gradients, nondet_tol)
@@ -149,6 +174,7 @@ def _gradcheck(
         check.directions_agree(gradients)
     else:
         check.elements_agree(gradients)
+    return check
 
 
 def _recorded(value: Any) -> bool:

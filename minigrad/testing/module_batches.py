@@ -16,6 +16,8 @@ from minigrad.testing.module_running import Call, Results, assert_same, results_
 from minigrad.testing.module_spec import Batch, ModuleCase, ModuleSpec, leaves, rebuilt
 from minigrad.testing.strategies import Host
 
+__tracebackhide__ = True  # pytest shows the message and the caller's lines, not these
+
 
 def _batch(spec: ModuleSpec, case: ModuleCase) -> Batch | None:
     return spec.batch(case) if spec.batch else None

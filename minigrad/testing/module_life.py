@@ -22,6 +22,8 @@ from minigrad.testing.catalogue import Draw
 from minigrad.testing.module_running import Call, assert_same, assert_same_bits, state_of
 from minigrad.testing.module_spec import ModuleCase, ModuleSpec
 
+__tracebackhide__ = True  # pytest shows the message and the caller's lines, not these
+
 
 def _shapes(module: Module) -> dict[str, tuple[Any, ...]]:
     return {name: (tuple(one.shape), one.dtype) for name, one in module.state_dict().items()}
@@ -77,9 +79,8 @@ def words_of(spec: ModuleSpec) -> set[str]:
     functions = [vars(one)["__init__"] for one in classes if "__init__" in vars(one)] or [spec.module]
     words: set[str] = set()
     for function in functions:
-        parameters = inspect.signature(function).parameters.values()
-        words |= {one.name for one in parameters}
-        if not any(one.kind is one.VAR_KEYWORD for one in parameters):
+        words |= set(inspect.signature(function).parameters)
+        if not _passes_on(function):
             break
     return words
 
@@ -126,7 +127,14 @@ def train_and_eval_switch(spec: ModuleSpec, case: ModuleCase, draw: Draw) -> Non
     outputs = {f"output {at}": to_host(one._array) for at, one in enumerate(call.outputs())}
     assert counter() == before, f"{spec.name} draws random numbers in evaluation"
     if spec.noise is None:
-        assert_same_bits(spec, {name: noisy[0][name] for name in outputs}, outputs, "in training and in evaluation")
+        try:
+            assert_same_bits(spec, {name: noisy[0][name] for name in outputs}, outputs, "in training and in evaluation")
+        except AssertionError as error:
+            raise AssertionError(
+                f"{spec.name} gives something else in training than in evaluation. If that is meant, as in dropout, "
+                f"say so with noise=: a function (output, state, *inputs, **arguments) that raises AssertionError for "
+                f"an output in training that cannot have come about\n{error}"
+            ) from error
         return
     state = state_of(call.module)
     spec.noise(noisy[0]["output 0"], state, *case.inputs, **case.arguments)
@@ -138,7 +146,7 @@ def frozen_parameters_get_none(spec: ModuleSpec, case: ModuleCase, draw: Draw) -
     call = Call(spec, case)
     expected = call.results()
     names = [name for name, _ in call.module.named_parameters()]
-    chosen = draw(st.sets(st.sampled_from(names))) if names else set()
+    chosen = draw(st.lists(st.sampled_from(names), unique=True)) if names else []
     for name in chosen:
         call.module.get_parameter(name).requires_grad_(False)
     kept = {name: one for name, one in expected.items() if name.removeprefix("gradient of ") not in chosen}
@@ -188,7 +196,7 @@ def wrong_state_dicts_are_refused(spec: ModuleSpec, case: ModuleCase, draw: Draw
     before = state_of(module)
     given = {name: one + 1 for name, one in module.state_dict().items()}
     wrong = [({**given, "nothing.here": minigrad.ones(1)}, "nothing.here")]
-    for name in draw(st.sets(st.sampled_from(sorted(given)), max_size=2)) if given else ():
+    for name in draw(st.lists(st.sampled_from(sorted(given)), unique=True, max_size=2)) if given else ():
         wrong.append(({other: one for other, one in given.items() if other != name}, name))
         wrong.append(({**given, name: minigrad.ones(*given[name].shape, 2)}, name))
     for state, culprit in wrong:
@@ -211,6 +219,24 @@ def _refusal(module: Module, state: dict[str, Any]) -> str | None:
 # ---- shown ----------------------------------------------------------------------------------------------------------
 
 
+def shows_its_constructor(spec: ModuleSpec) -> bool:
+    """Whether the class says in `extra_repr` how it is built; one that it inherits is about the inherited constructor,
+    unless that is extended by `**kwargs`."""
+    if not isinstance(spec.module, type):
+        return True  # each of what a function builds is looked at
+    for one in inspect.getmro(spec.module):
+        if "extra_repr" in vars(one):
+            return one is not Module
+        if "__init__" in vars(one) and not _passes_on(vars(one)["__init__"]):
+            return False
+    return False
+
+
+def _passes_on(function: Any) -> bool:
+    """Whether a constructor takes `**kwargs`."""
+    return any(one.kind is one.VAR_KEYWORD for one in inspect.signature(function).parameters.values())
+
+
 def repr_is_the_constructors(spec: ModuleSpec, case: ModuleCase, draw: Draw) -> None:
     """The repr reads as a call of the constructor; what that builds, with the same state, gives the same bits."""
     call = Call(spec, case)
@@ -218,11 +244,17 @@ def repr_is_the_constructors(spec: ModuleSpec, case: ModuleCase, draw: Draw) -> 
     assert text.startswith(type(call.module).__name__ + "("), f"{spec.name} shows itself as {text}"
     if call.module._module_names or not isinstance(spec.module, type):
         return  # its parts are shown line by line; each is a module of its own
-    positional, shown = _read(text)
-    arguments = dict(inspect.signature(spec.module).bind_partial(*positional, **shown).arguments)
-    arguments |= arguments.pop("kwargs", {})
-    arguments |= {name: case.arguments[name] for name in spec.untold if name in case.arguments}
-    again = spec.build(ModuleCase(arguments, case.inputs, case.seed))
+    told = {name: case.arguments[name] for name in spec.untold if name in case.arguments}
+    try:
+        positional, shown = _read(text)
+        arguments = dict(inspect.signature(spec.module).bind_partial(*positional, **shown).arguments)
+        arguments |= arguments.pop("kwargs", {})
+        again = spec.build(ModuleCase(arguments | told, case.inputs, case.seed))
+    except (SyntaxError, TypeError, ValueError) as error:
+        raise AssertionError(
+            f"{spec.name} shows itself as {text}, and that does not build one ({error}): extra_repr should say the "
+            f"constructor's arguments; untold= names those that it may leave out"
+        ) from error
     assert repr(again) == text, f"{spec.name}: {text} builds {again!r}"
     assert _shapes(again) == _shapes(call.module), f"{spec.name}: {text} builds one of other parameters"
     again.load_state_dict(call.module.state_dict())
@@ -232,7 +264,8 @@ def repr_is_the_constructors(spec: ModuleSpec, case: ModuleCase, draw: Draw) -> 
 def _read(text: str) -> tuple[list[Any], dict[str, Any]]:
     """The arguments in a repr, read and not run; a word without quotes, as PyTorch's reprs have some, is a string."""
     call = ast.parse(text, mode="eval").body
-    assert isinstance(call, ast.Call), f"{text!r} is no call"
+    if not isinstance(call, ast.Call):
+        raise SyntaxError("it is no call")
 
     def value(node: ast.expr) -> Any:
         return node.id if isinstance(node, ast.Name) else ast.literal_eval(node)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
@@ -14,6 +15,8 @@ from minigrad.nn.module import Module
 from minigrad.testing.module_spec import ModuleCase, ModuleSpec, leaves, rebuilt, tensor_on
 from minigrad.testing.running import assert_close, cotangents, gradients_of
 from minigrad.testing.strategies import Host
+
+__tracebackhide__ = True  # pytest shows the message and the caller's lines, not these
 
 Results = dict[str, Host]  # "output 0", "gradient of input 0", "gradient of weight"
 
@@ -57,6 +60,23 @@ class Call:
             return {}
         inputs = {f"input {at}": self.tensors[at] for at in self.needs if self.tensors[at].requires_grad}
         return inputs | {name: one for name, one in self.module.named_parameters() if one.requires_grad}
+
+    @property
+    def named_leaves(self) -> dict[str, Tensor]:
+        """The leaves for a reader: "input x", where `forward` calls it x, and "weight"."""
+        named = self._input_names()
+        return {named.get(name, name): one for name, one in self.leaves.items()}
+
+    def _input_names(self) -> dict[str, str]:
+        """By "input 0", the name that `forward` gives it; of a tuple's, with its place in there."""
+        parameters = list(inspect.signature(self.module.forward).parameters.values())
+        names: list[str] = []
+        for place, value in enumerate(self.case.inputs):
+            ordinary = place < len(parameters) and parameters[place].kind is not inspect.Parameter.VAR_POSITIONAL
+            count = len(list(leaves((value,))))
+            name = parameters[place].name if ordinary else str(place)
+            names += [f"{name}[{at}]" if isinstance(value, (tuple, list)) else name for at in range(count)]
+        return {f"input {at}": f"input {name}" for at, name in enumerate(names) if name != "input"}
 
     def outputs(self) -> list[Tensor]:
         """Forward once: the outputs, those of a tuple one by one."""

@@ -12,7 +12,7 @@ what a constructor puts there (ones, zeros, a row of zeros) would hide mistakes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +22,10 @@ import minigrad
 from minigrad import backend
 from minigrad.core.tensor import Tensor, wrap
 from minigrad.nn.module import Module
+from minigrad.testing.example import _TOO_MANY, _Source
 from minigrad.testing.strategies import Host
+
+__tracebackhide__ = True  # pytest shows the message and the caller's lines, not these
 
 Reference = Callable[..., Any]
 Calls = st.SearchStrategy[tuple[dict[str, Any], Sequence[Any]]]
@@ -107,7 +110,7 @@ class ModuleSpec:
     Args:
         module: the class, or any function that builds a Module.
         calls: draws `(arguments of the constructor, inputs of forward)`: NumPy arrays, floats as float64, or None, or
-            tuples of those. Arrays among the arguments become Tensors.
+            tuples of those. Arrays among the arguments become Tensors. Only a single given case needs none.
         reference: what `forward` should give, in NumPy, called as `reference(state, *inputs, **arguments)` with the
             module's state dict in arrays; returns an array or tuples of them. Of a random module: what it gives in
             evaluation. Without it values are not checked, everything else is.
@@ -130,7 +133,7 @@ class ModuleSpec:
     """
 
     module: Callable[..., Module]
-    calls: Calls
+    calls: Calls | None = None
     reference: Reference | None = None
     differentiable: Sequence[int] | None = None
     smooth: int = 2
@@ -156,20 +159,56 @@ class ModuleSpec:
         return Beside(self.torch) if isinstance(self.torch, str) else self.torch
 
     def cases(self) -> st.SearchStrategy[ModuleCase]:
-        """Modules with a call each."""
+        """Modules with a call each. Raises TypeError without `calls`."""
+        if not isinstance(self.calls, st.SearchStrategy):
+            raise TypeError(
+                f"{self.name}: a module's check needs to know how it is called: give it calls, a hypothesis strategy "
+                f"that draws (arguments of the constructor, inputs of forward); got {self.calls!r:.60}"
+            )
+        calls = self.calls
 
         @st.composite
         def case(draw: st.DrawFn) -> ModuleCase:
-            arguments, inputs = draw(self.calls)
-            return ModuleCase(arguments, tuple(inputs), draw(st.integers(0, 99)))
+            arguments, inputs = self._read(draw(calls))
+            return ModuleCase(arguments, inputs, draw(st.integers(0, 99)))
 
         return case()
+
+    def _read(self, call: Any) -> tuple[dict[str, Any], tuple[Any, ...]]:
+        """What `calls` drew, if it is what it should be."""
+        fits = isinstance(call, (tuple, list)) and len(call) == 2
+        if not (fits and isinstance(call[0], dict) and isinstance(call[1], (tuple, list))):
+            raise TypeError(
+                f"{self.name}: calls must draw pairs: the constructor's arguments as a dictionary, and a list of the "
+                f"inputs of forward, such as ({{'features': 3}}, [np.ones(3)]); it drew {call!r:.80}"
+            )
+        if any(isinstance(one, Tensor) for one in leaves(tuple(call[1]))):
+            raise TypeError(f"{self.name}: calls drew a Tensor as an input: draw NumPy arrays, and Tensors are made")
+        return call[0], tuple(call[1])
+
+    def code(self, case: ModuleCase, prop: str, draws: Sequence[Any]) -> str:
+        """A program that tries one property on one case; "" if it is too long to paste."""
+        source = _Source("check_module")
+        module = source.name(self.module, "module")
+        parts = [
+            f"{name}={source.name(value, name) if callable(value) else source.literal(value)}"
+            for name, value in _said(self, prop)
+        ]
+        arguments = source.literal(case.arguments), source.literal(case.inputs), source.literal(case.seed)
+        source.lines.append(f"case = {source.name(ModuleCase, 'ModuleCase')}({', '.join(arguments)})")
+        parts += [f"case=case, only={source.literal(prop)}"]
+        parts += [f"draws={source.literal(draws)}"] if draws else []
+        source.lines.append(f"check_module({', '.join([module, *parts])})")
+        return source.text() if source.numbers <= _TOO_MANY else ""
 
     def construct(self, case: ModuleCase, floats: Any = np.float64, **more: Any) -> Module:
         """The module as its constructor leaves it, always the same for one case; `floats` is the dtype of the arrays
         among the arguments, `more` are further arguments."""
         minigrad.manual_seed(case.seed)
-        return self.module(**tensors_among(case.arguments, floats), **more)
+        module = self.module(**tensors_among(case.arguments, floats), **more)
+        if not isinstance(module, Module):
+            raise TypeError(f"{self.name} builds an object of {type(module).__name__}, which is no Module")
+        return module
 
     def build(self, case: ModuleCase, dtype: Any = np.float64, device: str = "cpu") -> Module:
         """The module in evaluation, with parameters of `case.seed` that float32 and float64 hold alike."""
@@ -191,6 +230,16 @@ class ModuleSpec:
         with np.errstate(all="ignore"):
             results = self.reference(dict(state), *case.inputs, **case.arguments)
         return [np.asarray(one) for one in (leaves(results) if isinstance(results, (tuple, list)) else [results])]
+
+
+# Fields that one property alone asks for, or those with a word in their names; a program for another leaves them out.
+_ASKED_BY = {"reference": "reference", "torch": "pytorch", "batch": "batch", "packs": "packed", "untold": "repr"}
+
+
+def _said(spec: ModuleSpec, prop: str) -> list[tuple[str, Any]]:
+    """The fields of a spec that a program for one property has to repeat."""
+    found = [(one.name, getattr(spec, one.name), one.default) for one in fields(spec)[2:] if one.name != "covers"]
+    return [(name, value) for name, value, usual in found if value != usual and _ASKED_BY.get(name, "") in prop]
 
 
 def tensors_among(arguments: Mapping[str, Any], dtype: Any) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from minigrad.testing.module_running import Call, Flow, Results, assert_same, st
 from minigrad.testing.module_spec import Beside, ModuleCase, ModuleSpec, leaves, rebuilt
 from minigrad.testing.strategies import Host
 
+__tracebackhide__ = True  # pytest shows the message and the caller's lines, not these
+
 
 def installed() -> bool:
     """Whether PyTorch can be imported."""

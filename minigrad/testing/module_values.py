@@ -5,6 +5,7 @@ Every function is one property: `(spec, case, draw)`, with AssertionError or Gra
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -15,7 +16,7 @@ from minigrad.backend import to_host
 from minigrad.core.tensor import Tensor, wrap
 from minigrad.testing import standin, strategies
 from minigrad.testing.catalogue import Draw
-from minigrad.testing.gradcheck import gradcheck, gradgradcheck
+from minigrad.testing.gradcheck import GradcheckError, gradcheck, gradgradcheck
 from minigrad.testing.module_running import (
     Call,
     assert_near,
@@ -28,6 +29,8 @@ from minigrad.testing.module_running import (
 from minigrad.testing.module_spec import ModuleCase, ModuleSpec
 from minigrad.testing.running import backward, cotangents, frozen, gradient_of
 from minigrad.testing.strategies import Host
+
+__tracebackhide__ = True  # pytest shows the message and the caller's lines, not these
 
 _STEP: dict[str, Any] = {"eps": 1e-5, "atol": 1e-6, "rtol": 1e-5}  # of numeric derivatives
 _MANY = 30  # elements; of more, random directions are compared, which cost two evaluations for each tensor
@@ -60,8 +63,8 @@ def gradients_are_numeric(spec: ModuleSpec, case: ModuleCase, draw: Draw) -> Non
         call = Call(spec, case, training=training)
         wanted = _compared(spec, call)
         if wanted:
-            many = sum(one.numel() for one in wanted) > _MANY
-            gradcheck(_forward(call), wanted, **_STEP, exact=spec.exact, fast_mode=many, seed=case.seed)
+            many = sum(one.numel() for one in wanted.values()) > _MANY
+            _compare(gradcheck, call, wanted, exact=spec.exact, fast_mode=many)
 
 
 def second_gradients_are_numeric(spec: ModuleSpec, case: ModuleCase, draw: Draw) -> None:
@@ -69,16 +72,27 @@ def second_gradients_are_numeric(spec: ModuleSpec, case: ModuleCase, draw: Draw)
     call = Call(spec, case)
     wanted = _compared(spec, call)
     if wanted:
-        gradgradcheck(_forward(call), wanted, **_STEP, fast_mode=True, seed=case.seed)
+        _compare(gradgradcheck, call, wanted, fast_mode=True)
 
 
-def _compared(spec: ModuleSpec, call: Call) -> list[Tensor]:
+def _compared(spec: ModuleSpec, call: Call) -> dict[str, Tensor]:
     """What has a gradient that is the derivative. Parameters are moved like inputs: the module sees them in place."""
-    return [] if spec.own_gradient and spec.own_gradient(call.case) else list(call.leaves.values())
+    return {} if spec.own_gradient and spec.own_gradient(call.case) else call.named_leaves
 
 
-def _forward(call: Call) -> Callable[..., tuple[Tensor, ...]]:
-    return lambda *_: tuple(call.outputs())
+def _compare(check: Callable[..., Any], call: Call, wanted: dict[str, Tensor], **options: bool) -> None:
+    """Gradcheck, which sees only tensors in a row; where it says "input 2", the third of the names is put."""
+    names = list(wanted)
+
+    def name(found: re.Match[str]) -> str:
+        place = int(found[1])
+        return names[place] if place < len(names) else found[0]
+
+    try:
+        check(lambda *_: tuple(call.outputs()), list(wanted.values()), **_STEP, seed=call.case.seed, **options)
+    except GradcheckError as error:
+        error.args = (re.sub(r"\binput (\d+)\b", name, str(error)),)
+        raise
 
 
 def gradients_keep_their_dtype(spec: ModuleSpec, case: ModuleCase, draw: Draw) -> None:
@@ -125,6 +139,24 @@ def inplace_gives_the_same(spec: ModuleSpec, case: ModuleCase, draw: Draw) -> No
         (output,) = there.outputs()
         assert output is given, f"{spec.name}(inplace=True) made a new tensor"
         assert_same(spec, results_of([output], leaf), expected, "in place")
+
+
+def calls_are_independent(spec: ModuleSpec, case: ModuleCase, draw: Draw) -> None:
+    """What a module was called with before leaves no trace in what it gives next."""
+    before = case.with_arrays([_of_first_row(one) for one in case.arrays()])
+    for training in _modes(spec):
+        call, used = Call(spec, case, training=training), Call(spec, case, training=training)
+        Call(spec, before, training=training, module=used.module).outputs()
+        agree = assert_same_bits if spec.exact else assert_same
+        agree(spec, used.results(), call.results(), "after a call with other inputs")
+
+
+def _of_first_row(array: Host) -> Host:
+    """Other numbers that any module takes which took these: the first row, read backwards, in the place of each."""
+    if not (array.ndim and array.size):
+        return array
+    row = array[:1] if array.dtype.kind != "f" else np.flip(array[:1], -1)
+    return np.broadcast_to(row, array.shape).copy()
 
 
 def layout_does_not_matter(spec: ModuleSpec, case: ModuleCase, draw: Draw) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -24,6 +24,8 @@ from minigrad.backend import from_host, namespace, to_host
 from minigrad.core.tensor import Tensor
 
 Host = np.ndarray[Any, Any]
+Close = Callable[[Any, Any], Any]  # whether two slopes are equal
+Reason = Literal["", "step", "kink"]
 
 IMAGINARY = 1e-20  # small enough that its square is lost, so that the real part is f(x) itself
 
@@ -54,13 +56,11 @@ class Projection:
 
     def central(self, tensor: Tensor, direction: Host) -> float:
         """The slope along `direction`, by a step to both sides."""
-        step = direction * self.eps
-        return float((self.at(tensor, step) - self.at(tensor, -step)) / (2 * self.eps))
+        return _slope(lambda step: self.at(tensor, direction * step), self.eps)
 
-    def sides(self, tensor: Tensor, direction: Host, eps: float) -> tuple[float, float]:
-        """The slopes to the left and to the right, which differ at a kink."""
-        here, step = self.at(tensor, direction * 0), direction * eps
-        return float(here - self.at(tensor, -step)) / eps, float(self.at(tensor, step) - here) / eps
+    def vindicated(self, tensor: Tensor, direction: Host, analytic: float, close: Close) -> Reason:
+        """`vindicated` of the slope along `direction`."""
+        return vindicated(lambda step: self.at(tensor, direction * step), analytic, self.eps, close)
 
     def sixth_order(self, tensor: Tensor, direction: Host) -> float:
         """The slope from six points: ten digits and more where the function is smooth as far as 3e-3 away."""
@@ -91,19 +91,62 @@ class Projection:
                 one._array = array
 
     def oddity(self, tensor: Tensor, direction: Host) -> str:
-        """In words, what makes numeric derivatives meaningless here: a kink, a jump; "" if nothing seems to."""
-        near, far = self.sides(tensor, direction, self.eps), self.sides(tensor, direction, 4 * self.eps)
-        largest = max(map(abs, near))
-        if largest > 3 * max(map(abs, far)) and largest > 1e3:  # the same jump, over a quarter of the distance
-            return f"the nearer one looks, the steeper it is, {largest:.6g} at last: the function seems to jump there"
-        # Of a smooth function the two sides differ by h f'', four times as much at four times the distance.
-        difference, far_difference = abs(near[0] - near[1]), abs(far[0] - far[1])
-        if difference > max(1e-3 * largest, 1e-6) and far_difference < 2 * difference:
+        """In words, what makes numeric derivatives meaningless here: NaN, chance, a kink, a jump; "" if nothing."""
+        here = [self.at(tensor, direction * 0) for _ in range(2)]
+        if not np.isfinite(here[0]):
+            return f"func itself gives {here[0]:g} there"
+        if here[0] != here[1]:
+            return "func gives another result each time it is called: draw its random numbers outside of it"
+        odd, (left, right) = _oddity(lambda step: self.at(tensor, direction * step), self.eps)
+        if odd == "jump":
+            steepest = max(abs(left), abs(right))
+            return f"the nearer one looks, the steeper it is, {steepest:.6g} at last: the function seems to jump there"
+        if odd == "kink":
             return (
-                f"from the left the numeric derivative is {near[0]:.6g}, from the right {near[1]:.6g}: the function "
-                f"seems to have a kink or a tie there"
+                f"from the left the numeric derivative is {left:.6g}, from the right {right:.6g}: the function seems "
+                f"to have a kink or a tie there"
             )
         return ""
+
+
+# ---- one number that changes along a line ---------------------------------------------------------------------------
+
+
+def vindicated(along: Callable[[float], Any], analytic: float, eps: float, close: Close) -> Reason:
+    """What speaks for `analytic` where the difference over `eps` speaks against it.
+
+    "step": over a shorter step the two agree: the step was too coarse, as for x |x| near 0, or led past a kink. A wrong
+    slope stays as wrong. "kink": the slope is another on each side, and `analytic` is one of the two or between them;
+    or the number jumps, and has no slope. "": nothing.
+    """
+    if any(close(analytic, _slope(along, finer)) for finer in (eps / 10, eps / 100)):
+        return "step"
+    odd, slopes = _oddity(along, eps)
+    nearest = min(max(analytic, min(slopes)), max(slopes))
+    return "kink" if odd == "jump" or (odd == "kink" and close(analytic, nearest)) else ""
+
+
+def _slope(along: Callable[[float], Any], eps: float) -> float:
+    return float((along(eps) - along(-eps)) / (2 * eps))
+
+
+def _sides(along: Callable[[float], Any], eps: float) -> tuple[float, float]:
+    """The slopes to the left and to the right, which differ at a kink."""
+    here = along(0.0)
+    return float(here - along(-eps)) / eps, float(along(eps) - here) / eps
+
+
+def _oddity(along: Callable[[float], Any], eps: float) -> tuple[Literal["", "kink", "jump"], tuple[float, float]]:
+    """Whether the slope changes at 0, or the number does, and the slopes on both sides."""
+    near, far = _sides(along, eps), _sides(along, 4 * eps)
+    largest = max(map(abs, near))
+    if largest > 3 * max(map(abs, far)) and largest > 1e3:  # the same jump, over a quarter of the distance
+        return "jump", near
+    # Of a smooth function the two sides differ by h f'', four times as much at four times the distance.
+    difference, far_difference = abs(near[0] - near[1]), abs(far[0] - far[1])
+    if difference > max(1e-3 * largest, 1e-6) and far_difference < 2 * difference:
+        return "kink", near
+    return "", near
 
 
 @contextmanager

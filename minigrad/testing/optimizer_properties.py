@@ -1,7 +1,7 @@
 """What is true of every right optimizer, each property written once, and `check_optimizer`, which tries them on yours.
 
-    check_optimizer(MyOptimizer)                                             # with its own settings
-    check_optimizer(OptimizerSpec(MyOptimizer, settings, update, torch="SGD"))
+    check_optimizer(MyOptimizer)                                                  # with its own settings
+    check_optimizer(MyOptimizer, settings=settings, update=in_numpy, torch="SGD")
 
 A property takes the spec, one case and a source of further draws, and raises AssertionError where it does not hold.
 """
@@ -21,11 +21,15 @@ from minigrad.core.rows import Rows
 from minigrad.core.tensor import Tensor
 from minigrad.optim.optimizer import Optimizer
 from minigrad.testing import optimizer_torch, standin, strategies
-from minigrad.testing.catalogue import Catalogue, Draw, Property, verify
+from minigrad.testing.catalogue import Catalogue, Draw, Property, sorted_out
+from minigrad.testing.check import Report
 from minigrad.testing.module_spec import tensor_on
 from minigrad.testing.module_torch import installed
 from minigrad.testing.optimizer_spec import OptimizerCase, OptimizerSpec, Trial
+from minigrad.testing.properties.trying import simplest
 from minigrad.testing.strategies import Host
+
+__tracebackhide__ = True  # pytest shows the message and the caller's lines, not these
 
 
 def _assert_close(spec: OptimizerSpec, found: Sequence[Host], expected: Sequence[Host], what: str, rtol: float) -> None:
@@ -317,12 +321,27 @@ def _has_maximize(spec: OptimizerSpec) -> bool:
     return not spec.closure and "maximize" in inspect.signature(spec.optimizer).parameters
 
 
+def _beside_pytorch(spec: OptimizerSpec) -> bool:
+    return spec.torch is not None and installed()
+
+
+def _takes_dense(spec: OptimizerSpec) -> bool:
+    return not spec.closure and spec.rows in ("refused", "as dense")
+
+
 SOME, FEW = 0.6, 0.3  # shares of the profile's examples, for what hardly depends on the numbers
 
+# What a user can do about a property that did not run.
+_NO_UPDATE = "no update= to compare with"
+_NO_TORCH = "no torch= names the same in PyTorch, or PyTorch is not installed"
+_NO_MAXIMIZE = "it has no setting maximize"
+_NO_ROWS = "no rows= says what it does with sparse gradients"
+_NO_REFUSALS = "refuses=True asks for it: a constructor that looks at its settings"
+
 OPTIMIZER_PROPERTIES: Catalogue[OptimizerSpec] = Catalogue(
-    Property(follows_the_paper, lambda spec: spec.update is not None),
-    Property(optimizer_torch.equals_pytorch, lambda spec: spec.torch is not None),
-    Property(maximize_is_descent_on_the_negative, _has_maximize, FEW),
+    Property(follows_the_paper, lambda spec: spec.update is not None, otherwise=_NO_UPDATE),
+    Property(optimizer_torch.equals_pytorch, _beside_pytorch, otherwise=_NO_TORCH),
+    Property(maximize_is_descent_on_the_negative, _has_maximize, FEW, _NO_MAXIMIZE),
     Property(parameters_move_alone, _by_gradients, FEW),
     Property(layout_does_not_matter, share=FEW),
     Property(keeps_the_dtype, share=FEW),
@@ -333,22 +352,58 @@ OPTIMIZER_PROPERTIES: Catalogue[OptimizerSpec] = Catalogue(
     Property(zero_grad_forgets, _by_gradients, FEW),
     Property(returns_the_closures_loss, share=FEW),
     Property(state_dict_round_trips, share=SOME),
-    Property(takes_sparse_gradients, lambda spec: not spec.closure and spec.rows != "only", FEW),
+    Property(takes_sparse_gradients, _takes_dense, FEW, _NO_ROWS),
     Property(refuses_dense_gradients, lambda spec: spec.rows == "only", FEW),
-    Property(refuses_settings_out_of_range, share=FEW),
+    Property(refuses_settings_out_of_range, lambda spec: spec.refuses, FEW, _NO_REFUSALS),
 )
 
 
-def check_optimizer(optimizer: OptimizerSpec | Callable[..., Optimizer], **given_settings: Any) -> None:
-    """Try every property on an optimizer; the first it lacks raises, with the smallest case that shows it.
+def check_optimizer(
+    optimizer: OptimizerSpec | Callable[..., Optimizer],
+    *,
+    only: str | None = None,
+    case: OptimizerCase | None = None,
+    draws: Sequence[Any] = (),
+    **options: Any,
+) -> Report:
+    """Try every property on an optimizer. The first it lacks raises, with the smallest case of it, to be pasted.
+
+        check_optimizer(MyOptimizer)
+        check_optimizer(MyOptimizer, settings=settings, update=in_numpy, max_examples=50)
 
     Args:
-        optimizer: a spec, or the class alone, which is then tried with its own settings.
-        given_settings: hypothesis's, e.g. `max_examples=50`; by default those of the loaded profile.
+        optimizer: the class, which is tried with its own settings if none are given; or a spec, which says all the rest
+            itself.
+        only: the name of the one property to try, as in the report.
+        case: a given case instead of drawn ones: what a failing run prints, and good as a regression test.
+        draws: what the property drew besides in that case.
+        **options: further fields of `OptimizerSpec` (`settings=`, `update=`, `rows=`, ...), and hypothesis's settings
+            (`max_examples=50`, ...; by default those of the loaded profile).
 
-    What needs PyTorch is left out where it is not installed.
+    Returns a Report: which properties hold, on how many examples, and what was left out.
+
+    Raises AssertionError for a property that does not hold, and whatever the optimizer itself raises; TypeError if it
+    is no optimizer's class or an option is unknown, LookupError for an unknown `only`.
     """
-    spec = optimizer if isinstance(optimizer, OptimizerSpec) else OptimizerSpec(optimizer)
-    for prop in OPTIMIZER_PROPERTIES.of(spec):
-        if "pytorch" not in prop.name or installed():
-            verify(spec, prop, **given_settings)
+    chosen, given_settings = sorted_out("check_optimizer", OptimizerSpec, options)
+    spec = _spec_of(optimizer, chosen)
+    if case is not None:
+        return OPTIMIZER_PROPERTIES.check_case(spec, case, draws, only=only)
+    return OPTIMIZER_PROPERTIES.check(spec, only=only, **given_settings)
+
+
+def _spec_of(optimizer: Any, chosen: dict[str, Any]) -> OptimizerSpec:
+    if isinstance(optimizer, OptimizerSpec):
+        if chosen:
+            raise TypeError("check_optimizer: an OptimizerSpec says everything itself: give its fields to it")
+        return optimizer
+    if isinstance(optimizer, Optimizer) or not callable(optimizer):
+        kind = type(optimizer).__name__
+        raise TypeError(
+            f"check_optimizer builds optimizers itself, again and again: give it a class, not an object of {kind}"
+        )
+    spec = OptimizerSpec(optimizer, **chosen)
+    built = spec.optimizer([minigrad.ones(1, requires_grad=True)], **simplest(spec.settings))
+    if not isinstance(built, Optimizer):
+        raise TypeError(f"{spec.name} builds an object of {type(built).__name__}, which is no Optimizer")
+    return spec

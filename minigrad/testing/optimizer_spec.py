@@ -11,7 +11,7 @@ A case is some parameters and what gradients they get at some steps. A `Trial` r
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,11 @@ from minigrad.core.tensor import Tensor
 from minigrad.nn import functional as F
 from minigrad.optim.optimizer import Optimizer
 from minigrad.testing import strategies
+from minigrad.testing.example import _TOO_MANY, _Source
 from minigrad.testing.module_spec import tensor_on
 from minigrad.testing.strategies import Host, Shape
+
+__tracebackhide__ = True  # pytest shows the message and the caller's lines, not these
 
 Settings = dict[str, Any]
 KINDS = ("values", "zeros", "missing")  # of a gradient: a missing one is None
@@ -75,7 +78,9 @@ class OptimizerSpec:
             also given the keyword `rows`, the numbers of the rows that g has. Without it, steps are not checked.
         torch: the name of the same in `torch.optim`, if PyTorch has it.
         rows: what is done with sparse gradients: "refused", "as dense" (the same as with the dense gradient; with
-            `weight_decay` refused) or "only" (dense ones are refused).
+            `weight_decay` refused) or "only" (dense ones are refused); None if nothing is said of them.
+        refuses: the constructor raises TypeError or ValueError for an `lr` that is negative or no number, and for no
+            parameters at all.
         closure: `step` needs a closure, which computes the loss several times.
         shapes: of parameters.
         rtol: of positions in float64, relative to the largest.
@@ -86,7 +91,8 @@ class OptimizerSpec:
     settings: st.SearchStrategy[Settings] = field(default_factory=lambda: st.just({}))
     update: Callable[..., Host] | None = None
     torch: str | None = None
-    rows: str = "refused"
+    rows: str | None = None
+    refuses: bool = False
     closure: bool = False
     shapes: st.SearchStrategy[Shape] = field(default_factory=lambda: strategies.shapes(max_dims=2))
     rtol: float = 1e-8
@@ -108,6 +114,31 @@ class OptimizerSpec:
             return OptimizerCase(draw(self.settings), tuple(shapes), tuple(steps), draw(st.integers(0, 99)))
 
         return case()
+
+    def code(self, case: OptimizerCase, prop: str, draws: Sequence[Any]) -> str:
+        """A program that tries one property on one case; "" if it is too long to paste."""
+        source = _Source("check_optimizer")
+        optimizer = source.name(self.optimizer, "optimizer")
+        parts = [
+            f"{name}={source.name(value, name) if callable(value) else source.literal(value)}"
+            for name, value in self._said(prop)
+        ]
+        inside = (source.literal(getattr(case, one.name)) for one in fields(case))
+        source.lines.append(f"case = {source.name(OptimizerCase, 'OptimizerCase')}({', '.join(inside)})")
+        parts += [f"case=case, only={source.literal(prop)}"]
+        parts += [f"draws={source.literal(draws)}"] if draws else []
+        source.lines.append(f"check_optimizer({', '.join([optimizer, *parts])})")
+        return source.text() if source.numbers <= _TOO_MANY else ""
+
+    def _said(self, prop: str) -> list[tuple[str, Any]]:
+        """The fields that a program for one property has to repeat."""
+        asked_by = {"update": "paper", "torch": "pytorch"}
+        found = [(one.name, getattr(self, one.name), one.default) for one in fields(self)]
+        return [
+            (name, value)
+            for name, value, usual in found
+            if name not in ("optimizer", "settings", "shapes") and value != usual and asked_by.get(name, "") in prop
+        ]
 
 
 class Trial:

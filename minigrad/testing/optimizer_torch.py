@@ -13,6 +13,8 @@ from minigrad.core.tensor import Tensor
 from minigrad.testing.catalogue import Draw
 from minigrad.testing.optimizer_spec import OptimizerCase, OptimizerSpec, Trial, bowl
 
+__tracebackhide__ = True  # pytest shows the message and the caller's lines, not these
+
 
 def equals_pytorch(spec: OptimizerSpec, case: OptimizerCase, draw: Draw) -> None:
     """PyTorch's optimizer of that name goes to the same places, and has the same state under the same names."""

@@ -14,6 +14,8 @@ from minigrad.core.tensor import Tensor, wrap
 from minigrad.testing.spec import Case, OpSpec
 from minigrad.testing.strategies import Host
 
+__tracebackhide__ = True  # pytest shows the message and the caller's lines, not these
+
 
 def cotangents(values: Sequence[Host], seed: int) -> list[Any]:
     """A gradient to send into each floating output, None for the others."""

@@ -31,6 +31,14 @@ class Case:
     inputs: tuple[Any, ...]
     settings: dict[str, Any]
 
+    def __post_init__(self) -> None:
+        for place, one in enumerate(self.inputs):
+            if isinstance(one, (Tensor, list)):
+                raise TypeError(
+                    f"input {place} of a case is a {type(one).__name__}: give NumPy arrays, of which each property "
+                    f"makes the Tensors that it needs"
+                )
+
     def with_inputs(self, inputs: Sequence[Any]) -> Case:
         """The same call on other inputs."""
         return Case(tuple(inputs), self.settings)
@@ -112,10 +120,25 @@ class OpSpec:
     batched: Sequence[int | None] | None = None
     batched_outputs: Sequence[int] | None = None
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.op, str) and not callable(self.op):
+            raise TypeError(f"op is a function of Tensors, or the name of a primitive, and not {self.op!r}")
+        if self.arguments is not None and not isinstance(self.arguments, st.SearchStrategy):
+            raise TypeError(
+                f"arguments is a hypothesis strategy that draws (inputs, settings), e.g. "
+                f"st.tuples(st.tuples(arrays((2, 3))), st.just({{}})), and not {type(self.arguments).__name__}"
+            )
+        if isinstance(self.kinks, (int, float)):
+            raise TypeError(f"kinks is a list of numbers: kinks=[{self.kinks}]")
+        _check_domain(self.domain)
+
     @property
     def name(self) -> str:
         """The op's name."""
-        return self.op if isinstance(self.op, str) else getattr(self.op, "__name__", type(self.op).__name__)
+        if isinstance(self.op, str):
+            return self.op
+        owner, name = getattr(self.op, "__self__", None), getattr(self.op, "__name__", type(self.op).__name__)
+        return f"{owner.__name__}.{name}" if isinstance(owner, type) else name
 
     @property
     def record(self) -> Op | None:
@@ -179,7 +202,24 @@ class OpSpec:
     def cases(self) -> st.SearchStrategy[Case]:
         """Calls of the op."""
         arguments = self.arguments if self.arguments is not None else self._elementwise()
-        return arguments.map(lambda drawn: Case(tuple(drawn[0]), drawn[1]))
+        return arguments.map(self._case)
+
+    def _case(self, drawn: Any) -> Case:
+        """A drawn call, if it is one that the spec speaks of."""
+        if not (isinstance(drawn, (tuple, list)) and len(drawn) == 2 and isinstance(drawn[1], dict)):
+            raise TypeError(
+                f"{self.name}: arguments= draws {drawn!r:.80}, and not (inputs, settings), e.g. ([x], {{}})"
+            )
+        inputs, settings = drawn
+        if not isinstance(inputs, (tuple, list)):
+            raise TypeError(f"{self.name}: arguments= draws inputs that are no list, but {type(inputs).__name__}")
+        absent = [at for at in self.differentiable or () if not 0 <= at < len(inputs)]
+        if absent:
+            raise ValueError(
+                f"{self.name}: differentiable={list(self.differentiable or ())} names input {absent[0]}, and the op is "
+                f"called with {len(inputs)}, counted from 0"
+            )
+        return Case(tuple(inputs), settings)
 
     def _elementwise(self) -> st.SearchStrategy[tuple[Sequence[Any], dict[str, Any]]]:
         count = len(self.record.inputs) if self.record is not None else self._count_parameters()
@@ -201,3 +241,14 @@ class OpSpec:
         """The dtype a result should have: the reference's, with float64 standing for the inputs' floating dtype."""
         floats = self.floats_keep_dtype and dtypes.is_floating(reference_dtype)
         return np.dtype(float_dtype) if floats else np.dtype(reference_dtype)
+
+
+def _check_domain(domain: Any) -> None:
+    """A domain is an interval, or several."""
+    if not isinstance(domain, (tuple, list)) or not len(domain):
+        raise TypeError(f"domain is an open interval, e.g. (-3, 3), or one for each input, and not {domain!r}")
+    if not isinstance(domain[0], (int, float)):
+        for one in domain:
+            _check_domain(one)
+    elif len(domain) != 2 or not -np.inf < domain[0] < domain[1] < np.inf:
+        raise ValueError(f"domain is an open interval (low, high) of finite numbers, low < high, and not {domain!r}")

@@ -50,6 +50,7 @@ class Sabotage:
         caught_by: the property that finds it.
         says: what the report says, as a regular expression: the fault meant, and not a slip in the sabotage.
         engine: the fault is not in the op but here.
+        users: what a user's check may say instead, where a property that comes earlier finds the same fault.
     """
 
     what: str
@@ -57,6 +58,7 @@ class Sabotage:
     caught_by: str
     says: str
     engine: Patch | None = None
+    users: str | None = None
 
 
 def product(**rules: Rule) -> Any:

@@ -163,8 +163,16 @@ def wrong_in_float32(g: Any, input: Any) -> Any:
 _ADDED = OpSpec(added, lambda x, y: x + y)
 
 SABOTAGES = [
-    Sabotage("a write to g", OpSpec(doubled(doubles_in_place), double), "writes_nothing", "read-only"),
-    Sabotage("a write to the input", OpSpec(written, double), "writes_nothing", "read-only"),
+    Sabotage(
+        "a write to g",
+        OpSpec(doubled(doubles_in_place), double),
+        "writes_nothing",
+        "read-only",
+        users="in which func gives another result each time",
+    ),
+    Sabotage(
+        "a write to the input", OpSpec(written, double), "writes_nothing", "read-only", users="Arrays are not equal"
+    ),
     Sabotage(
         "a saved result overwritten in backward",
         OpSpec(exp_that_scales_its_result, np.exp, exact=False),
@@ -189,6 +197,7 @@ SABOTAGES = [
         OpSpec(square_of_the_last_call, lambda x: x * x, exact=False),
         "calls_are_independent",
         "after another call",
+        users="square_of_the_last_call",
     ),
     Sabotage(
         "one gradient's memory in two .grad",
@@ -203,6 +212,7 @@ SABOTAGES = [
         "repeated_input_adds_up",
         "one tensor as inputs 0 and 1",
         Patch(engine, "_add", lambda first, second: second),
+        users="is wrong in",
     ),
     Sabotage("only contiguous memory", OpSpec(rows_only, double), "layout_does_not_matter", "memory"),
     Sabotage(
@@ -220,6 +230,7 @@ SABOTAGES = [
         OpSpec(in_float64, double),
         "gradient_has_the_inputs_dtype",
         "its gradient float64",
+        users="dtype float64, expected float32",
     ),
     Sabotage("NumPy on another device", OpSpec(on_the_host, np.exp), "runs_on_another_device", "another device"),
     Sabotage("waiting for the device", OpSpec(looks, lambda x: x * 1), "runs_on_another_device", "makes the host wait"),

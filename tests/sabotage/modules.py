@@ -165,8 +165,20 @@ _LINEAR = ModuleSpec(
 SABOTAGES = [
     Sabotage("a parameter that is not registered", spec_of(WeightIsATensor), "equals_reference", "weight"),
     Sabotage("a buffer in a parameter's place", _LINEAR, "equals_pytorch", "gradient of bias"),
-    Sabotage("state that is not in the state dict", spec_of(StateBeside), "state_dict_round_trips", "state dict"),
-    Sabotage("eval() ignored", spec_of(EvalIgnored), "train_and_eval_switch", "draws random numbers in evaluation"),
+    Sabotage(
+        "state that is not in the state dict",
+        spec_of(StateBeside),
+        "state_dict_round_trips",
+        "state dict",
+        users="StateBeside: output 0",
+    ),
+    Sabotage(
+        "eval() ignored",
+        spec_of(EvalIgnored),
+        "train_and_eval_switch",
+        "draws random numbers in evaluation",
+        users="EvalIgnored: output 0",
+    ),
     Sabotage("training changes the values", spec_of(TrainingNeverNoticed), "train_and_eval_switch", "training"),
     Sabotage("a module that writes its input", spec_of(WritesItsInput), "writes_nothing", "written|read-only|memory"),
     Sabotage("examples of a batch mixed", spec_of(MixesTheBatch, _centred), "batch_equals_one_by_one", ""),

@@ -165,13 +165,27 @@ SABOTAGES = [
     Sabotage("weight decay coupled with the gradient", spec_of(CoupledDecay), PAPER, "by the paper"),
     Sabotage("eps inside the root", spec_of(EpsInsideTheRoot), PAPER, "by the paper"),
     Sabotage(
-        "maximize ignored", spec_of(MaximizeIgnored), "maximize_is_descent_on_the_negative", "maximized, after step"
+        "maximize ignored",
+        spec_of(MaximizeIgnored),
+        "maximize_is_descent_on_the_negative",
+        "maximized, after step",
+        users="by the paper",
     ),
     Sabotage("state not restored", spec_of(StateNotRestored), "state_dict_round_trips", "continued|another state"),
     Sabotage("the gradient turned round in place", spec_of(WritesTheGradient), "gradients_are_only_read", "wrote to"),
-    Sabotage("one step count for all parameters", spec_of(OneStateForAll), "parameters_move_alone", "in a group"),
+    Sabotage(
+        "one step count for all parameters",
+        spec_of(OneStateForAll),
+        "parameters_move_alone",
+        "in a group",
+        users="by the paper",
+    ),
     Sabotage("a group's settings ignored", spec_of(GroupIgnored), "parameters_move_alone", "in a group"),
     Sabotage(
-        "decay without a gradient", spec_of(DecaysWithoutAGradient), "without_gradient_nothing_moves", "moved|without"
+        "decay without a gradient",
+        spec_of(DecaysWithoutAGradient),
+        "without_gradient_nothing_moves",
+        "moved|without",
+        users="by the paper",
     ),
 ]

@@ -139,6 +139,7 @@ SABOTAGES = [
         OpSpec(unlike_its_composite, lambda x: x * 3),
         "fused_equals_composite",
         "composite",
+        users="create_graph=True",
     ),
     Sabotage(
         "wrong second derivative of the composite",
@@ -181,6 +182,7 @@ SABOTAGES = [
         OpSpec(dropout_redrawn, lambda x, p: x, _dropped(), exact=False),
         NUMERIC,
         "the second run",
+        users="dropout_redrawn: output 0",
     ),
     Sabotage(
         "a path counted twice",

@@ -174,6 +174,7 @@ SABOTAGES = [
         OpSpec(cubed(lambda g, input: g * g * 3.0 * input * input), cube),
         "gradient_is_linear",
         "2 g - 3 h",
+        users="is wrong in",
     ),
     Sabotage("wrong value", OpSpec(product(), lambda x, y: x + y), "equals_reference", "output 0"),
     Sabotage(
@@ -181,6 +182,7 @@ SABOTAGES = [
         OpSpec(of_one(lambda x: namespace(x).exp(x), lambda g, ans: np.multiply(g, ans)), np.exp),
         "rule_reads_as_a_rule",
         "np|numpy",
+        users="does not support ufuncs",
     ),
     Sabotage(
         "a method that only arrays have",

@@ -11,7 +11,7 @@ from minigrad.backend import Array, namespace
 from minigrad.core import engine
 from minigrad.ops.shape import expand
 from minigrad.testing import OpSpec
-from minigrad.testing.strategies import arrays, axis
+from minigrad.testing.strategies import arrays, axis, shapes
 
 from .making import Patch, Rule, Sabotage, cube, cubed, double, of_one, of_shapes, product, times
 
@@ -85,6 +85,13 @@ def sum_over_new_dimensions_only(gradient: Any, sizes: tuple[int, ...]) -> Any:
 # A dimension in front, and one stretched from size 1.
 _STRETCHED = OpSpec(product(), times, of_shapes((1, 2), (2, 2, 2)))
 
+
+@st.composite
+def _up_to_three_dimensions(draw: st.DrawFn) -> Any:
+    """One array of two or three dimensions, with elements."""
+    return [draw(arrays(shapes(min_dims=2, max_dims=3, min_side=1)))], {}
+
+
 SABOTAGES = [
     Sabotage("dropped broadcast sum", _STRETCHED, NUMERIC, WRONG, Patch(engine, "sum_to", one_element_for_all)),
     Sabotage(
@@ -116,7 +123,11 @@ SABOTAGES = [
     ),
     Sabotage(
         "wrong only in three dimensions",
-        OpSpec(cubed(lambda g, input: g * 3.0 * input * (input if input.ndim < 3 else 1.0)), cube),
+        OpSpec(
+            cubed(lambda g, input: g * 3.0 * input * (input if input.ndim < 3 else 1.0)),
+            cube,
+            _up_to_three_dimensions(),
+        ),
         NUMERIC,
         WRONG,
     ),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from unittest import mock
 
 import pytest
 
 import minigrad
 from minigrad.testing import GradcheckError, OpSpec, gradcheck
-from sabotage import SABOTAGES, Sabotage, making, modules, optimizers, pairs, rules
+from sabotage import SABOTAGES, Sabotage, making, modules, optimizers, pairs, right, rules
 from sabotage.trying import by_its_property, by_the_users_check, users_check
 
 _EACH = pytest.mark.parametrize("sabotage", SABOTAGES, ids=lambda one: one.what)
@@ -30,7 +31,10 @@ def test_the_property_catches_the_sabotage(sabotage: Sabotage) -> None:
 @_EACH
 def test_the_users_check_catches_the_sabotage(sabotage: Sabotage) -> None:
     _needs_what_it_needs(sabotage)
-    assert by_the_users_check(sabotage) is not None, "a user's check lets it through"
+    said = by_the_users_check(sabotage)
+    assert said is not None, "a user's check lets it through"
+    known = [sabotage.says, *([sabotage.users] if sabotage.users else [])]
+    assert any(re.search(one, said) for one in known), f"caught, but for another reason: {said}"
 
 
 def test_no_two_sabotages_have_one_name() -> None:
@@ -57,6 +61,14 @@ RIGHT = {
 @pytest.mark.parametrize("name", RIGHT)
 def test_what_is_right_passes(name: str) -> None:
     users_check(RIGHT[name])
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("name", right.RIGHT)
+def test_what_a_user_writes_right_passes(name: str, seed: int) -> None:
+    with mock.patch("hypothesis.core.global_force_seed", seed):  # as --hypothesis-seed does
+        report = right.RIGHT[name](**{**making.QUICK, "derandomize": False, "max_examples": 12})
+    assert report.examples
 
 
 def test_the_report_names_input_element_and_both_values() -> None:

@@ -40,7 +40,8 @@ _lbfgs = st.fixed_dictionaries(
 OPTIMIZERS = [
     *(
         OptimizerSpec(
-            getattr(optim, name), SETTINGS[name], UPDATES[name], torch=name, rows=_ROWS.get(name, "refused")
+            getattr(optim, name), SETTINGS[name], UPDATES[name], torch=name, rows=_ROWS.get(name, "refused"),
+            refuses=True,
         )
         for name in SETTINGS
     ),
@@ -49,13 +50,17 @@ OPTIMIZERS = [
         st.fixed_dictionaries(
             {"lr": rates, "betas": betas, "eps": st.sampled_from([1e-8, 1e-2]), "maximize": flags}
         ),
-        _sparse_adam, torch="SparseAdam", rows="only", shapes=shapes(min_dims=2, max_dims=2, min_side=1),
+        _sparse_adam, torch="SparseAdam", rows="only", refuses=True, shapes=shapes(min_dims=2, max_dims=2, min_side=1),
         waits=True,  # how many different rows there are is known to the device alone
     ),
     # Both refuse parameters without any elements: there is nothing to search.
-    OptimizerSpec(optim.LBFGS, _lbfgs, torch="LBFGS", closure=True, waits=True, shapes=shapes(max_dims=2, min_side=1)),
     OptimizerSpec(
-        optim.ConjugateGradient, st.fixed_dictionaries({"max_iter": st.sampled_from([1, 4])}), closure=True, waits=True,
+        optim.LBFGS, _lbfgs, torch="LBFGS", rows="refused", refuses=True, closure=True, waits=True,
+        shapes=shapes(max_dims=2, min_side=1),
+    ),
+    OptimizerSpec(
+        optim.ConjugateGradient, st.fixed_dictionaries({"max_iter": st.sampled_from([1, 4])}),
+        rows="refused", refuses=True, closure=True, waits=True,
         shapes=shapes(max_dims=2, min_side=1),
     ),
 ]  # fmt: skip

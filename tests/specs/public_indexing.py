@@ -1,4 +1,4 @@
-"""Specs of the public functions in minigrad/ops/indexing.py, gathering.py, sorting.py and comparison.py made of primitives."""
+"""Specs of the public functions made of primitives in indexing.py, gathering.py, sorting.py and comparison.py."""
 
 from __future__ import annotations
 

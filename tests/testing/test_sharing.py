@@ -23,9 +23,10 @@ def holds(spec: OpSpec, name: str) -> None:
 
 
 def test_an_op_that_mixes_up_views_is_found() -> None:
-    holds(OpSpec("mul"), "views_of_one_memory_add_up")
+    pairs: Any = st.tuples(st.tuples(arrays((2, 2)), arrays((2, 2))), st.just({}))
+    holds(OpSpec("mul", None, pairs), "views_of_one_memory_add_up")
     with pytest.raises(AssertionError, match="views of one array"):
-        holds(OpSpec(remembers), "views_of_one_memory_add_up")
+        holds(OpSpec(remembers, None, pairs), "views_of_one_memory_add_up")
 
 
 def test_a_path_that_counts_twice_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,8 +80,8 @@ def test_every_run_sees_an_empty_input_a_0d_one_and_a_dimension_of_one() -> None
     def look(spec: OpSpec, case: Case, draw: Any) -> None:
         seen.append(case.inputs[0].shape)
 
-    count = verify(OpSpec("exp"), Property(look, lambda spec: True), max_examples=2, derandomize=True, database=None)
-    assert count == len(seen) <= 5
+    tried = verify(OpSpec("exp"), Property(look, lambda spec: True), max_examples=2, derandomize=True, database=None)
+    assert tried.examples == len(seen) <= 8
     assert () in seen
     assert any(0 in shape for shape in seen)
     assert any(1 in shape for shape in seen)

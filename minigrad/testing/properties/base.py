@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from hypothesis import strategies as st
 
@@ -12,7 +12,14 @@ from minigrad.core.tensor import Tensor
 from minigrad.testing.spec import Case, OpSpec
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
-Check = Callable[[OpSpec, Case, Draw], None]
+Check = Callable[[OpSpec, Case, Draw], bool | None]  # True: something was at a kink, and compared with one side there
+Seen = Literal["all", "kink", "nothing"]  # how much of a call a property looked at
+
+__tracebackhide__ = True  # pytest shows the message and the caller's lines, not these
+
+
+class NothingToSee(Exception):  # noqa: N818, no error: hypothesis names its own StopTest so
+    """What a property raises when a call has nothing for it: no second input, no input with a gradient."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,13 @@ class Property:
     def name(self) -> str:
         """The check's name."""
         return self.check.__name__
+
+    def look(self, spec: OpSpec, case: Case, draw: Draw) -> Seen:
+        """Try it on one call."""
+        try:
+            return "kink" if self.check(spec, case, draw) else "all"
+        except NothingToSee:
+            return "nothing"
 
 
 PROPERTIES: dict[str, Property] = {}
@@ -58,6 +72,14 @@ def applies_to(
 def properties_of(spec: OpSpec) -> list[Property]:
     """The properties that mean something for this op."""
     return [one for one in PROPERTIES.values() if one.applies(spec)]
+
+
+def with_gradient(spec: OpSpec, case: Case) -> list[int]:
+    """The positions of the inputs that get a gradient, of which the caller needs one at least."""
+    needs = spec.differentiable_in(case)
+    if not needs:
+        raise NothingToSee
+    return needs
 
 
 def positional(spec: OpSpec, case: Case) -> Callable[..., tuple[Tensor, ...]]:

@@ -20,6 +20,8 @@ from minigrad.testing.running import (
 from minigrad.testing.spec import Case, OpSpec
 from minigrad.testing.strategies import Host
 
+__tracebackhide__ = True  # pytest shows the message and the caller's lines, not these
+
 
 @applies_to(lambda spec: spec.devices)
 def runs_on_another_device(spec: OpSpec, case: Case, draw: Draw) -> None:

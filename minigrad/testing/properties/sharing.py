@@ -9,10 +9,12 @@ import numpy as np
 from hypothesis import strategies as st
 
 from minigrad.core.tensor import wrap
-from minigrad.testing.properties.base import Draw, applies_to, has_gradient, seed
+from minigrad.testing.properties.base import Draw, NothingToSee, applies_to, has_gradient, seed
 from minigrad.testing.running import assert_close, backward, cotangents, gradient_of, gradients_of, run
 from minigrad.testing.spec import Case, OpSpec
 from minigrad.testing.strategies import Host
+
+__tracebackhide__ = True  # pytest shows the message and the caller's lines, not these
 
 Take = Callable[[Any], Any]
 
@@ -20,11 +22,20 @@ Take = Callable[[Any], Any]
 @applies_to(has_gradient)
 def repeated_input_adds_up(spec: OpSpec, case: Case, draw: Draw) -> None:
     """One tensor in two places gets the sum of the two gradients: x * x."""
+    for first, second in _alike(spec, case):
+        _assert_repeated_adds_up(spec, case, first, second)
+
+
+def _alike(spec: OpSpec, case: Case) -> list[tuple[int, int]]:
+    """The pairs of differentiable inputs of one shape."""
     needs = spec.differentiable_in(case)
-    for first in needs:
-        for second in needs:
-            if first < second and case.inputs[first].shape == case.inputs[second].shape:
-                _assert_repeated_adds_up(spec, case, first, second)
+    pairs = [
+        (first, second) for first in needs for second in needs
+        if first < second and case.inputs[first].shape == case.inputs[second].shape
+    ]  # fmt: skip
+    if not pairs:
+        raise NothingToSee
+    return pairs
 
 
 def _assert_repeated_adds_up(spec: OpSpec, case: Case, first: int, second: int) -> None:
@@ -44,14 +55,7 @@ def _assert_repeated_adds_up(spec: OpSpec, case: Case, first: int, second: int) 
 @applies_to(has_gradient)
 def views_of_one_memory_add_up(spec: OpSpec, case: Case, draw: Draw) -> None:
     """Two inputs that look at one array, whole, shifted by a row or transposed: its gradient is both of theirs."""
-    needs = spec.differentiable_in(case)
-    pairs = [
-        (first, second) for first in needs for second in needs
-        if first < second and case.inputs[first].shape == case.inputs[second].shape
-    ]  # fmt: skip
-    if not pairs:
-        return
-    first, second = draw(st.sampled_from(pairs))
+    first, second = draw(st.sampled_from(_alike(spec, case)))
     for manner, (base, takes) in _ways_to_look(case.inputs[first]).items():
         _assert_views_add_up(spec, case, {first: takes[0], second: takes[1]}, base, manner)
 
@@ -93,7 +97,7 @@ def inputs_may_depend_on_each_other(spec: OpSpec, case: Case, draw: Draw) -> Non
     needs = spec.differentiable_in(case)
     pairs = [(first, second) for first in needs for second in needs if first != second]
     if not pairs:
-        return
+        raise NothingToSee
     first, second = draw(st.sampled_from(pairs))
     x, y = case.inputs[first], case.inputs[second]
     values, (for_x, for_y) = run(spec, case, [first, second] if first < second else [second, first])

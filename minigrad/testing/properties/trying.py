@@ -1,14 +1,15 @@
 """Trying a property on drawn calls of an op, and on a given one.
 
-A run also looks at the corners: where the calls of an op can have an empty input, a 0-d one, a dimension of size 1, or
-one element alone in its dimensions, each property sees one of each at least, however few examples are drawn.
+A run also looks at the corners: where the calls of an op can have an empty input, a 0-d or 3-d one, a dimension of
+size 1, one element alone in its dimensions, a zero, two equal numbers in one input, or two inputs of one shape with
+several elements, each property sees one of each at least, however few examples are drawn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
@@ -16,60 +17,89 @@ from hypothesis import strategies as st
 from hypothesis.errors import HypothesisException
 
 from minigrad.testing.example import AGAIN, code_of_property, said_again
-from minigrad.testing.properties.base import PROPERTIES, Draw, Property, properties_of
+from minigrad.testing.properties.base import PROPERTIES, Draw, Property, Seen, properties_of
 from minigrad.testing.spec import Case, OpSpec
 
-CORNERS = ("empty", "0-d", "size 1", "one element")
+__tracebackhide__ = True  # pytest shows the message and the caller's lines, not these
+
+CORNERS = ("empty", "0-d", "3-d", "size 1", "one element", "a zero", "a tie", "one shape for two")
 
 
-def verify(spec: OpSpec, prop: Property | Sequence[Property], **given_settings: Any) -> int:
-    """Draw calls of the op and try one property on each, or several on the same calls; returns how many calls.
+class Tried(NamedTuple):
+    """How many calls a run looked at, and in how many of these it was at a kink, and compared with one side there."""
+
+    examples: int
+    kinks: int
+
+
+def verify(spec: OpSpec, prop: Property | Sequence[Property], **given_settings: Any) -> Tried:
+    """Draw calls of the op and try one property on each, or several on the same calls.
 
     The smallest call without it is in the exception's notes, also as Python to paste. `given_settings` are
-    hypothesis's, e.g. `max_examples=50`; by default those of the loaded profile.
+    hypothesis's, e.g. `max_examples=50`; by default those of the loaded profile, with no deadline: how slow an op
+    is says nothing about it. Returns how many calls there were in which some property had something to look at.
     """
     props = [prop] if isinstance(prop, Property) else list(prop)
     once, share = all(one.once for one in props), max(one.share for one in props)
     examples = given_settings.get("max_examples", settings().max_examples)
+    if not isinstance(examples, int) or examples < 1:
+        raise ValueError(f"max_examples is how many calls are tried, 1 or more, and not {examples!r}")
     options = {
+        "deadline": None,
+        "print_blob": False,  # a line that would go onto a function of ours
         "report_multiple_bugs": False,
         "phases": [phase for phase in settings().phases if phase is not Phase.explain],  # it would explain our code
         **given_settings,
         "max_examples": 1 if once else max(1, round(examples * share)),
     }
     seen: set[str] = set()
-    count = 0
+    looks: list[Seen] = []
 
     @settings(**options)
     @given(case=spec.cases(), data=st.data())
     def holds(case: Case, data: st.DataObject) -> None:
-        nonlocal count
-        count += 1
-        seen.update(corners_of(case))
-        for one in props:
-            try_once(spec, one, case, data.draw)
+        seen.update(set() if _plain(case) else corners_of(case))
+        looks.append(_most(try_once(spec, one, case, data.draw) for one in props))
 
+    if settings(**options).database is not None:  # derandomised, there is none, and the key would be the seed
+        _keep_apart(holds, spec, props)
     holds()
     if not once:
         for case in _unseen(spec, seen):
-            at_corner(spec, props, case, options)
-            count += 1
-    return count
+            looks.append(at_corner(spec, props, case, options))
+    return Tried(sum(look != "nothing" for look in looks), looks.count("kink"))
 
 
-def at_corner(spec: OpSpec, props: Sequence[Property], case: Case, options: dict[str, Any]) -> None:
+def _most(looks: Iterable[Seen]) -> Seen:
+    """What several properties saw of one call; all of them look."""
+    found = set(looks)
+    return "kink" if "kink" in found else "all" if "all" in found else "nothing"
+
+
+def _keep_apart(holds: Any, spec: OpSpec, props: Sequence[Property]) -> None:
+    """Give `holds` a key of its own in hypothesis's database of failing examples.
+
+    The key comes from the function's source, which is the same for all ops and properties: each that passes would
+    delete the examples of those that fail. Hypothesis has no public way to add to it; pytest's parameters go this one.
+    """
+    digest = " ".join([spec.name, *(prop.name for prop in props)]).encode()
+    holds.hypothesis.inner_test._hypothesis_internal_add_digest = digest
+
+
+def at_corner(spec: OpSpec, props: Sequence[Property], case: Case, options: dict[str, Any]) -> Seen:
     """Properties on one call, with whatever else they draw."""
+    looks: list[Seen] = []
 
-    @settings(**{**options, "max_examples": 1, "phases": [Phase.generate]})
+    @settings(**{**options, "max_examples": 1, "phases": [Phase.generate], "database": None})
     @given(data=st.data())
     def holds(data: st.DataObject) -> None:
-        for prop in props:
-            try_once(spec, prop, case.copy(), data.draw)
+        looks.append(_most(try_once(spec, prop, case.copy(), data.draw) for prop in props))
 
     holds()
+    return _most(looks)
 
 
-def try_once(spec: OpSpec, prop: Property, case: Case, draw: Draw) -> None:
+def try_once(spec: OpSpec, prop: Property, case: Case, draw: Draw) -> Seen:
     """One property on one call; an exception carries a program that does the same."""
     draws: list[Any] = []
 
@@ -79,7 +109,7 @@ def try_once(spec: OpSpec, prop: Property, case: Case, draw: Draw) -> None:
 
     given_case = case.copy()  # an op that writes to its inputs would change the example, too
     try:
-        prop.check(spec, case, noted)
+        return prop.look(spec, case, noted)
     except HypothesisException:
         raise  # no verdict: hypothesis's own word to itself
     except Exception as error:
@@ -114,7 +144,7 @@ def check_case(
         raise LookupError(f"there is no property {name!r}; there are {', '.join(PROPERTIES)}")
     case = Case(tuple(inputs), dict(settings or {}))
     for prop in properties_of(spec) if name is None else [PROPERTIES[name]]:
-        prop.check(spec, case.copy(), _replay(draws))
+        prop.look(spec, case.copy(), _replay(draws))
 
 
 def _replay(draws: Sequence[Any]) -> Draw:
@@ -150,6 +180,11 @@ def corners_of(case: Case) -> set[str]:
     found = {"empty": any(not one.size for one in arrays), "0-d": any(not one.ndim for one in arrays)}
     found["size 1"] = any(1 in one.shape and one.size for one in arrays)
     found["one element"] = any(one.ndim and one.size == 1 for one in arrays)
+    found["a zero"] = any(one.size and not one.all() for one in arrays)
+    found["a tie"] = any(one.size and len(np.unique(one)) < one.size for one in arrays)
+    found["3-d"] = any(one.ndim >= 3 and one.size for one in arrays)
+    several = [one.shape for one in arrays if len(np.unique(one)) > 1]  # several numbers, not one repeated
+    found["one shape for two"] = len(set(several)) < len(several)
     return {name for name, occurs in found.items() if occurs}
 
 
@@ -184,6 +219,10 @@ def _corner_cases(spec: OpSpec) -> dict[str, Case]:
 
 def _worth(case: Case) -> tuple[bool, int]:
     """Small calls come first, but after those with numbers of their own: at 1, x is x squared, and at 0 all is 0."""
+    return _plain(case), case.numbers()
+
+
+def _plain(case: Case) -> bool:
+    """Whether all numbers of some input are 0 or 1 in size."""
     floats = [case.inputs[place] for place in case.floating()]
-    plain = any(one.size and (np.abs(one) == one**2).all() for one in floats)
-    return plain, case.numbers()
+    return any(one.size and (np.abs(one) == one**2).all() for one in floats)

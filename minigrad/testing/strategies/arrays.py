@@ -41,7 +41,12 @@ def _numbers(domain: Interval, kinks: tuple[float, ...]) -> tuple[float, ...]:
 
 def numbers(domain: Interval = (-3, 3), kinks: Sequence[float] = ()) -> st.SearchStrategy[float]:
     """Finite numbers inside the open interval `domain`, at least 1/16 away from each of `kinks`."""
-    return st.sampled_from(_numbers((float(domain[0]), float(domain[1])), tuple(kinks)))
+    return st.sampled_from(grid_of(domain, kinks))
+
+
+def grid_of(domain: Interval, kinks: Sequence[float] = ()) -> tuple[float, ...]:
+    """All of `numbers(domain, kinks)`, simplest first; ValueError if there are none."""
+    return _numbers((float(domain[0]), float(domain[1])), tuple(kinks))
 
 
 @st.composite
