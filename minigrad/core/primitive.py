@@ -248,13 +248,13 @@ class RulePlan:
         }  # by position among the inputs
         result: list[Any] = []
         for word, value in zip(self.words, saved, strict=True):
-            watching = counters.get(word)
+            watching: Any = counters.get(word)  # none for a number, which nothing writes
             if word == op.variadic:
                 places = [edge_of.get(position) for position in range(len(value))]
-                result.append(tuple(map(attach, value, places, watching or [None] * len(value))))
+                result.append(tuple(map(attach, value, places, watching)))
             elif word in op.outputs and op.variable_outputs:
                 places = [(node, index) for index in range(len(value))]
-                result.append(tuple(map(attach, value, places, watching or [None] * len(value))))
+                result.append(tuple(map(attach, value, places, watching)))
             elif word in op.outputs:
                 result.append(attach(value, (node, op.outputs.index(word)), watching))
             elif word in op.inputs:
@@ -286,15 +286,14 @@ def _pick(places: list[int]) -> Callable[[Any], tuple[Any, ...]]:
     return itemgetter(*places) if places else itemgetter(slice(0, 0))
 
 
-def attach(array: Any, edge: engine.Edge | None, counter: VersionCounter | None = None) -> Any:
+def attach(array: Any, edge: engine.Edge | None, counter: VersionCounter) -> Any:
     """A Tensor of a saved array, at the place in the graph its value came from; `counter` watches its memory, so that
     what is computed from it now notices a later write, too."""
     if not is_array(array):
         return array
     tensor = wrap(array)
     tensor._edge = edge if dtypes.is_floating(array.dtype) else None
-    if counter is not None:
-        tensor._counter = counter
+    tensor._counter = counter
     return tensor
 
 
