@@ -32,6 +32,7 @@ class Naive:
     def __init__(self) -> None:
         self.seeds, self.recording = 0, True
         self.retaining: list[Tensor] = []
+        self.given_out: list[Memory] = []  # of gradients: engines differ in which of these are one memory
         self.returned: list[tuple[Watch, int]] = []  # gradients given out, which the rules of others may have saved
         self.autograd = self
 
@@ -232,6 +233,7 @@ class Naive:
             place = one.place()
             assert place is not None
             found.append(self._of_gradient(gradients.pick(place.seeds), create_graph, parents))
+            self.given_out.append(found[-1].memory)
             if create_graph:
                 self.returned.append((found[-1].watch, found[-1].watch.count))
         return tuple(found)

@@ -177,20 +177,16 @@ class Programs(RuleBasedStateMachine):
 
     def target(self, data: Data) -> str:
         """What is to be written: mostly something that may be, a result in the graph or a view first."""
-        tensors = {name: one for name, one in self.tensors.items() if not self._stretched(name)}
+        tensors = {name: one for name, one in self.tensors.items() if not self._given_out(name)}
         assume(tensors)
         made = [name for name, one in tensors.items() if not one.is_leaf and not (one.base or one).is_leaf]
         free = [name for name, one in tensors.items() if not one.requires_grad]
         kind = data.draw(st.integers(0, 7))
         return self.some(data, (made if kind < 5 else free if kind < 7 else None) or tensors)
 
-    def _stretched(self, name: str) -> bool:
-        """Whether it is, or looks at, a gradient with less memory than elements. Those may not be written, here and in
-        PyTorch; which gradients are such is each engine's own affair."""
-        owner = self.running.spaces["minigrad"][name]._array
-        while owner.base is not None:
-            owner = owner.base
-        return owner.size < self.tensors[name].memory.numbers.size
+    def _given_out(self, name: str) -> bool:
+        """Whether it looks at a gradient: which of those share or stretch their memory is each engine's own affair."""
+        return any(self.tensors[name].memory is memory for memory in self.running.world.given_out)
 
     @rule(data=st.data(), how=one_of(["mul_", "add_", "sub_", "copy_"]))
     def write(self, data: Data, how: str) -> None:
