@@ -94,6 +94,7 @@ class Naive:
         target.memory.numbers[target.cells] = jet.parts[0]
         target.memory.writes += 1
         target.watch.count += 1
+        target.watch.unrecorded += not recorded
         if recorded and base._place is not None:
             base._place.saw(*saves)
         return target

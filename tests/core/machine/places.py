@@ -25,9 +25,10 @@ class Memory:
 
 
 class Watch:
-    """How often a memory was written by those who tell: all but `.data`."""
+    """How often a memory was written by those who tell: all but `.data`; and how often of these without recording."""
 
     count = 0
+    unrecorded = 0
 
 
 class Place:

@@ -254,7 +254,8 @@ class Programs(RuleBasedStateMachine):
         """Each gives zeros for zeros: whether these arrive at all is each engine's own affair."""
         name, number = self.some(data, self.well_placed), next(self.numbers)
         result = f"seen.append(({number}, g.detach().clone()))" if what == "seen" else what
-        self.running.run(f"h{number} = {name}.register_hook(lambda g: {result})")
+        # PyTorch gives None for an output that nothing used, of an op that has several.
+        self.running.run(f"h{number} = {name}.register_hook(lambda g: g if g is None else {result})")
         self.hooks[f"h{number}"] = name
 
     @precondition(lambda self: self.hooks)

@@ -94,6 +94,8 @@ class Running:
         for name, one in self.tensors().items():
             if one.base is not None and not one.recorded and one.base.requires_grad:
                 self.leave_torch(f"{name} was taken under no_grad, and counts as requiring grad all the same")
+            elif one.base is not None and one.requires_grad and one.unrecorded != one.watch.unrecorded:
+                self.leave_torch(f"{name} was written without recording, and is another node of the graph from now on")
             elif one.one_of_several and one.base is not None and one.base.memory.writes:
                 self.leave_torch(f"{name} is one of several views, which cannot be used once their base was written")
 

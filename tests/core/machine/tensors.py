@@ -35,6 +35,7 @@ class Tensor:
         self.world, self.memory, self.cells, self.watch = world, memory, cells, watch
         self.base: Tensor | None = None  # of a view
         self.derived_from: Place | None = None  # the base's place when the view was read off it
+        self.unrecorded = watch.unrecorded  # how often the memory had been written without recording then
         self.recorded, self.one_of_several, self.expanded = True, False, False
         self._place: Place | None = None
         self._own_leaf: Place | None = None
@@ -52,18 +53,19 @@ class Tensor:
     def place(self) -> Place | None:
         """Its place; that of a view whose base was written since is read off the base anew."""
         if self.base is not None and self.recorded and self.derived_from is not self.base._place:
-            self._read_off(self.base)
+            self._read_off(self.base, self.within(self.base))
         return self._place
 
-    def _read_off(self, source: Tensor) -> None:
+    def _read_off(self, source: Tensor, places: Host) -> None:
+        """Its place, from that of the source, of which it has the elements at `places`."""
         from_place = source.place()
-        self.derived_from = (self.base or source)._place
+        self.derived_from, self.unrecorded = (self.base or source)._place, self.watch.unrecorded
         self._place = None
         if from_place is not None:
-            self._place = Place(self.world, from_place.jet.pick(self.within(source)), {from_place})
+            self._place = Place(self.world, from_place.jet.pick(places), {from_place})
 
     def within(self, other: Tensor) -> Host:
-        """Where this tensor's cells are in the flattened other."""
+        """Where this tensor's cells are in the flattened other, which looks at each cell once."""
         places = np.zeros(self.memory.numbers.size, dtype=np.intp)
         places[other.cells.reshape(-1)] = np.arange(other.cells.size)
         return places[self.cells]
@@ -97,7 +99,8 @@ class Tensor:
         return self
 
     def retain_grad(self) -> None:
-        self.world.retaining.append(self) if self not in self.world.retaining else None
+        if not self.is_leaf and self not in self.world.retaining:  # a leaf has its gradient anyway
+            self.world.retaining.append(self)
 
     def register_hook(self, hook: Callable[[Any], Any]) -> Handle:
         place = self.place()
@@ -119,14 +122,15 @@ class Tensor:
 
     # ---- sharing ----------------------------------------------------------------------------------------------------
 
-    def view_of_cells(self, cells: Host, one_of_several: bool = False) -> Tensor:
-        result = Tensor(self.world, self.memory, cells, self.watch)
+    def viewed(self, take: Callable[[Host], Host], one_of_several: bool = False) -> Tensor:
+        """The view that has those elements which `take` takes from any array of this shape."""
+        result = Tensor(self.world, self.memory, np.asarray(take(self.cells)), self.watch)
         result.base = self.base or self
         result.recorded = self.world.recording and self.recorded
         result.one_of_several = one_of_several or self.one_of_several
         result.expanded = self.expanded
         if result.recorded:
-            result._read_off(self)
+            result._read_off(self, np.asarray(take(np.arange(self.cells.size).reshape(self.shape))))
         return result
 
     def detach(self) -> Tensor:
@@ -143,51 +147,50 @@ class Tensor:
         return result
 
     def reshape(self, *shape: int) -> Tensor:
-        return self.view_of_cells(self.cells.reshape(shape))
+        return self.viewed(lambda cells: cells.reshape(shape))
 
     def view(self, *shape: int) -> Tensor:
         return self.reshape(*shape)
 
     @property
     def T(self) -> Tensor:  # noqa: N802 - the name it has everywhere
-        return self.view_of_cells(self.cells.T)
+        return self.viewed(lambda cells: cells.T)
 
     def transpose(self, first: int, second: int) -> Tensor:
-        return self.view_of_cells(self.cells.swapaxes(first, second))
+        return self.viewed(lambda cells: cells.swapaxes(first, second))
 
     def expand(self, *shape: int) -> Tensor:
-        result = self.view_of_cells(np.broadcast_to(self.cells, shape))
+        result = self.viewed(lambda cells: np.broadcast_to(cells, shape))
         result.expanded = True
         return result
 
     def unsqueeze(self, dim: int) -> Tensor:
-        return self.view_of_cells(np.expand_dims(self.cells, dim))
+        return self.viewed(lambda cells: np.expand_dims(cells, dim))
 
     def squeeze(self, dim: int) -> Tensor:
-        return self.view_of_cells(self.cells.squeeze(dim) if self.cells.shape[dim] == 1 else self.cells)
+        return self.viewed(lambda cells: cells.squeeze(dim) if cells.shape[dim] == 1 else cells)
 
     def diagonal(self, offset: int = 0) -> Tensor:
-        return self.view_of_cells(self.cells.diagonal(offset))
+        return self.viewed(lambda cells: cells.diagonal(offset))
 
     def narrow(self, dim: int, start: int, length: int) -> Tensor:
-        return self.view_of_cells(self.cells.take(range(start, start + length), dim))
+        return self.viewed(lambda cells: cells.take(range(start, start + length), dim))
 
     def split(self, size: int, dim: int = 0) -> tuple[Tensor, ...]:
-        starts = range(0, self.cells.shape[dim], size)
-        return tuple(
-            self.view_of_cells(self.cells.take(range(at, min(at + size, self.cells.shape[dim])), dim), True)
-            for at in starts
-        )
+        whole = self.cells.shape[dim]
+        spans = [range(at, min(at + size, whole)) for at in range(0, whole, size)]
+        return tuple([self.viewed(lambda cells, span=span: cells.take(span, dim), True) for span in spans])
 
     def chunk(self, count: int) -> tuple[Tensor, ...]:
         return self.split(-(-self.cells.shape[0] // count))
 
     def unbind(self, dim: int = 0) -> tuple[Tensor, ...]:
-        return tuple(self.view_of_cells(np.asarray(cells), True) for cells in np.moveaxis(self.cells, dim, 0))
+        numbers = range(self.cells.shape[dim])
+        return tuple([self.viewed(lambda cells, at=at: cells.take(at, dim), True) for at in numbers])
 
     def __getitem__(self, index: Any) -> Tensor:
         if _is_basic(index):
-            return self.view_of_cells(np.asarray(self.cells[index]))
+            return self.viewed(lambda cells: cells[index])
         places = np.arange(self.cells.size).reshape(self.shape)[index]
         return self.world.op(lambda jet: jet.pick(places), self)
 
