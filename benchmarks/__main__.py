@@ -1,14 +1,17 @@
-"""`python -m benchmarks`: a table of ratios minigrad / PyTorch on this machine. Below 1, minigrad is faster."""
+"""`python -m benchmarks`: the same work on minigrad and PyTorch, in turn, on this machine. Below 1, ours is faster."""
 
 from __future__ import annotations
 
 import argparse
 import os
-import platform
 import sys
+from pathlib import Path
 
 # Settings that tie the matrix products of one side to an older processor and leave the other side free.
-TIES = ("OPENBLAS_CORETYPE", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR", "ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")
+TIES = (
+    "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR", "ONEDNN_MAX_CPU_ISA",
+    "ATEN_CPU_CAPABILITY", "NPY_DISABLE_CPU_FEATURES",
+)  # fmt: skip
 
 
 def free_both_sides() -> None:
@@ -19,39 +22,46 @@ def free_both_sides() -> None:
 
 
 def main() -> int:
-    """Measure, print, and say what on."""
+    """Measure, print, and write what was asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("groups", nargs="*", help="only these groups of rows, e.g. step fused layers small optim")
     parser.add_argument("--rounds", type=int, default=15, help="pairs of measurements for each row (15)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads for both libraries")
+    parser.add_argument("--memory", action="store_true", help="peak memory of the steps, in separate processes (Linux)")
+    parser.add_argument("--separate", action="store_true", help="the steps once more, each side in its own process")
+    parser.add_argument("--growth", action="store_true", help="how our cost grows with each size")
+    parser.add_argument("--peers", action="store_true", help="MyGrad and autograd at the small work, where installed")
+    parser.add_argument("--all", action="store_true", help="all four of these")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the ratios there (.svg, .png)")
     parser.add_argument("--as-set", action="store_true", help="keep environment settings that tie one side's products")
     arguments = parser.parse_args()
     if not arguments.as_set:
         free_both_sides()
-    from benchmarks import lstm_lm, small
-    from benchmarks.timing import HEADER, compare
-
     try:
-        import torch
-    except ImportError:
-        print('the benchmarks compare with PyTorch: pip install "minigrad[bench]"', file=sys.stderr)
+        from benchmarks import measure
+    except ModuleNotFoundError as error:
+        print(f'{error.name} is missing, which the benchmarks need: pip install "minigrad[bench]"', file=sys.stderr)
         return 2
-    import numpy
-
-    import minigrad
-
-    torch.set_num_threads(arguments.threads)
-    minigrad.set_num_threads(arguments.threads)
-    print(
-        f"minigrad {minigrad.__version__}, NumPy {numpy.__version__}, PyTorch {torch.__version__}, "
-        f"Python {platform.python_version()}, {platform.machine()}, {arguments.threads} threads"
-    )
-    print(HEADER)
-    for size in lstm_lm.SIZES:
-        for fused in (False, True):
-            name = f"LSTM-LM step {size}{' fused loss' if fused else ''}"
-            ours, theirs = lstm_lm.minigrad_step(size, fused), lstm_lm.torch_step(size, fused)
-            print(compare(name, ours, theirs, rounds=arguments.rounds).row(), flush=True)
-    print(compare("chain of 300 small ops", small.chain(minigrad), small.chain(torch), rounds=arguments.rounds).row())
+    if unknown := [name for name in arguments.groups if name not in measure.GROUPS]:
+        print(f"there is no group {', '.join(unknown)}: choose of {', '.join(measure.GROUPS)}", file=sys.stderr)
+        return 2
+    results = measure.begin(arguments.threads)
+    for name in arguments.groups or measure.GROUPS:
+        measure.group(name, arguments.rounds, results)
+    if arguments.memory or arguments.all:
+        measure.peaks(results)
+    if arguments.separate or arguments.all:
+        measure.separately(results)
+    if arguments.growth or arguments.all:
+        measure.growth(results)
+    if arguments.peers or arguments.all:
+        measure.peers(arguments.rounds, results)
+    print(results.text())
+    if arguments.json:
+        results.save(arguments.json)
+    if arguments.picture:
+        results.draw(arguments.picture)
     return 0
 
 

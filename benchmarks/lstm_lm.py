@@ -1,16 +1,18 @@
-"""One training step of an LSTM language model, written alike for minigrad and for PyTorch.
+"""One training step of an LSTM language model, and the matrix products in it.
 
 embedding -> nn.LSTM -> linear -> cross-entropy, backward, clip to norm 5, SGD. `fused=True` takes
-`F.linear_cross_entropy` for the last two layers, in both.
+`F.linear_cross_entropy` for the last two layers, in both libraries, as `nlp train` does in ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+
+from benchmarks.libraries import Library, Work
 
 
 @dataclass(frozen=True)
@@ -27,31 +29,19 @@ class Size:
         return f"V {self.V:,} H {self.H} x {self.L} T {self.T} B {self.B}"
 
 
-SIZES = [Size(10_000, 200, 2, 20, 20), Size(10_000, 650, 2, 35, 20)]
+SIZES = [
+    Size(10_000, 200, 2, 20, 20),
+    Size(10_000, 650, 2, 35, 20),
+    Size(10_000, 1024, 1, 35, 64),
+    Size(33_278, 200, 2, 35, 20),
+]
 
 
-def minigrad_step(size: Size, fused: bool) -> Callable[[], object]:
-    """The step in minigrad, as a function of no arguments."""
-    import minigrad
-    import minigrad.nn.functional as F
-    from minigrad import nn, optim
+def step(library: Library, size: Size, fused: bool) -> Work:
+    """The step, as a function of no arguments."""
+    lib, nn, F = library.lib, library.nn, library.F
 
-    minigrad.manual_seed(0)
-    return _step(minigrad, nn, F, optim, size, fused)
-
-
-def torch_step(size: Size, fused: bool) -> Callable[[], object]:
-    """The step in PyTorch, as a function of no arguments."""
-    import torch
-    import torch.nn.functional as F
-    from torch import nn, optim
-
-    torch.manual_seed(0)
-    return _step(torch, nn, F, optim, size, fused)
-
-
-def _step(library: Any, nn: Any, F: Any, optim: Any, size: Size, fused: bool) -> Callable[[], object]:
-    class Model(nn.Module):  # type: ignore[misc]
+    class Model(nn.Module):  # type: ignore[name-defined]
         def __init__(self) -> None:
             super().__init__()
             self.embedding = nn.Embedding(size.V, size.H)
@@ -62,13 +52,13 @@ def _step(library: Any, nn: Any, F: Any, optim: Any, size: Size, fused: bool) ->
             return self.lstm(self.embedding(words), state)
 
     rng = np.random.default_rng(0)
-    words = library.tensor(rng.integers(0, size.V, (size.T, size.B)))
-    target = library.tensor(rng.integers(0, size.V, size.T * size.B))
+    words = lib.tensor(rng.integers(0, size.V, (size.T, size.B)))
+    target = lib.tensor(rng.integers(0, size.V, size.T * size.B))
     model = Model()
-    optimizer = optim.SGD(model.parameters(), lr=1.0)
-    state = (library.zeros(size.L, size.B, size.H), library.zeros(size.L, size.B, size.H))
+    optimizer = library.optim.SGD(model.parameters(), lr=1.0)
+    state = (lib.zeros(size.L, size.B, size.H), lib.zeros(size.L, size.B, size.H))
 
-    def step() -> Any:
+    def run() -> Any:
         nonlocal state
         state = tuple(one.detach() for one in state)
         optimizer.zero_grad()
@@ -83,4 +73,62 @@ def _step(library: Any, nn: Any, F: Any, optim: Any, size: Size, fused: bool) ->
         optimizer.step()
         return loss
 
-    return step
+    return run
+
+
+# ---- the floor ------------------------------------------------------------------------------------------------------
+
+
+class Product(NamedTuple):
+    """(M, K) @ (K, N), `times` times; a transposed operand lies in memory the other way round."""
+
+    M: int
+    K: int
+    N: int
+    times: int = 1
+    first_transposed: bool = False
+    second_transposed: bool = False
+
+    @property
+    def flops(self) -> int:
+        """Multiplications and additions."""
+        return 2 * self.M * self.K * self.N * self.times
+
+
+def products(size: Size) -> Iterator[Product]:
+    """Every matrix product that one step cannot do without, as the layers' weights lie in memory."""
+    V, H, L, T, B = size.V, size.H, size.L, size.T, size.B
+    for _ in range(L):
+        yield Product(T * B, H, 4 * H, second_transposed=True)  # input @ w_ih.T
+        yield Product(B, H, 4 * H, times=T)  # h @ w_hh.T, packed once for all steps
+        yield Product(B, 4 * H, H, times=T)  # d_gates @ w_hh
+        yield Product(T * B, 4 * H, H)  # d_gates @ w_ih; of the first layer it is the embedding's gradient
+        yield Product(4 * H, T * B, H, first_transposed=True)  # d_gates.T @ input
+        yield Product(4 * H, T * B, H, first_transposed=True)  # d_gates.T @ h
+    yield Product(T * B, H, V, second_transposed=True)  # hidden @ weight.T
+    yield Product(T * B, V, H)  # d_logits @ weight
+    yield Product(V, T * B, H, first_transposed=True)  # d_logits.T @ hidden
+
+
+def flops(size: Size) -> int:
+    """Of the step's matrix products."""
+    return sum(one.flops for one in products(size))
+
+
+def floor(size: Size) -> Work:
+    """The step's matrix products alone, one after the other, into memory that is there."""
+    rng = np.random.default_rng(0)
+    jobs = []
+    for one in products(size):
+        first = rng.standard_normal((one.K, one.M) if one.first_transposed else (one.M, one.K), dtype=np.float32)
+        second = rng.standard_normal((one.N, one.K) if one.second_transposed else (one.K, one.N), dtype=np.float32)
+        first = first.T if one.first_transposed else first
+        second = second.T if one.second_transposed else second
+        jobs.append((first, second, np.empty((one.M, one.N), np.float32), one.times))
+
+    def run() -> None:
+        for first, second, out, times in jobs:
+            for _ in range(times):
+                np.matmul(first, second, out=out)
+
+    return run

@@ -26,16 +26,6 @@ class Comparison:
     high: float
     rounds: int
 
-    def row(self) -> str:
-        """One line of the table."""
-        return (
-            f"{self.name:44s} {self.ours * 1e3:10.3f} {self.theirs * 1e3:10.3f} {self.ratio:8.2f}   "
-            f"{self.low:.2f}-{self.high:.2f}"
-        )
-
-
-HEADER = f"{'work':44s} {'ours ms':>10s} {'torch ms':>10s} {'ratio':>8s}   quartiles"
-
 
 def timed(work: Work, repeat: int) -> float:
     """Seconds for one of `repeat` repetitions."""

@@ -1,0 +1,45 @@
+"""Peak memory of a training step over the memory after import, each library in a process of its own (Linux).
+
+`python -m benchmarks.memory minigrad 0` prints the bytes for the first of the step's sizes; `fused` as a third word
+takes `F.linear_cross_entropy`.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks import libraries, lstm_lm
+
+STEPS = 5
+
+
+def _status(field: str) -> int:
+    """Of this process, in bytes: VmRSS is what it has now, VmHWM the most it has had."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field + ":"):
+            return int(line.split()[1]) * 1024
+    raise OSError(f"/proc/self/status has no {field}")
+
+
+def measure(name: str, number: int, fused: bool) -> int:
+    """The most that `STEPS` steps in this process take besides what the import took, in bytes."""
+    library = libraries.of_minigrad() if name == "minigrad" else libraries.of_torch()
+    Path("/proc/self/clear_refs").write_text("5")  # the highest mark starts again from here
+    before = _status("VmRSS")
+    run = lstm_lm.step(library, lstm_lm.SIZES[number], fused)
+    for _ in range(STEPS):
+        run()
+    return _status("VmHWM") - before
+
+
+def in_a_process(name: str, number: int, fused: bool) -> int:
+    """`measure`, in a new process."""
+    words = [name, str(number), *(["fused"] if fused else [])]
+    command = [sys.executable, "-m", "benchmarks.memory", *words]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+if __name__ == "__main__":
+    print(measure(sys.argv[1], int(sys.argv[2]), sys.argv[3:] == ["fused"]))
