@@ -16,10 +16,10 @@ from specs.modules import MODULES
 import minigrad
 from minigrad import Tensor, nn
 from minigrad.testing import GradcheckError, ModuleSpec, check_module
-from minigrad.testing.catalogue import Property, verify
 from minigrad.testing.module_properties import MODULE_PROPERTIES
 from minigrad.testing.module_spec import Batch
 from minigrad.testing.strategies import arrays
+from minigrad.testing.trying import Property, verify
 
 # What is public and has no spec, and why.
 WITHOUT = {
@@ -233,6 +233,23 @@ def test_the_program_in_the_report_fails_in_the_same_way(module: type[nn.Module]
     with pytest.raises(type(caught.value)) as again:
         exec(note.split("\n", 1)[1], {})
     assert str(again.value) == str(caught.value)
+
+
+def test_the_program_shows_what_came_in_although_the_module_writes_to_it() -> None:
+    with pytest.raises(GradcheckError) as caught:
+        check_module(WritesItsInput, _scales(), only="gradients_are_numeric", max_examples=10)
+    assert 'case = ModuleCase({"features": 1}, (np.array([[1.0]]),), 0)' in _notes(caught.value)
+
+
+def test_of_a_property_of_ones_own_no_program_is_printed() -> None:
+    def never(spec: ModuleSpec, case: Any, draw: Any) -> None:
+        """No module is right. Really."""
+        raise AssertionError
+
+    with pytest.raises(AssertionError) as caught:
+        verify(_by_rows(Scale), Property(never), max_examples=1)
+    assert "Scale lacks the property never: No module is right" in _notes(caught.value)
+    assert "To see it again" not in _notes(caught.value)
 
 
 def test_the_report_says_what_holds_and_what_was_left_out() -> None:

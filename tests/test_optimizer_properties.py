@@ -13,8 +13,8 @@ from specs.optimizers import OPTIMIZERS
 import minigrad
 from minigrad import optim
 from minigrad.testing import OptimizerSpec, check_optimizer
-from minigrad.testing.catalogue import Property, verify
 from minigrad.testing.optimizer_properties import OPTIMIZER_PROPERTIES
+from minigrad.testing.trying import Property, verify
 
 WITHOUT = {"Optimizer": "the base of all: it has no update of its own"}
 
@@ -87,6 +87,13 @@ class OneBallForAll(Plain):
 class IgnoresTheGroup(Plain):
     def _update(self, p: Any, g: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
         super()._update(p, g, state, {**group, "lr": self.defaults["lr"]})
+
+
+class NeedsARate(IgnoresTheGroup):
+    """There is no rate of its own that a program could leave out."""
+
+    def __init__(self, params: Any, lr: float) -> None:
+        super().__init__(params, lr)
 
 
 class MovesWithoutGradient(Plain):
@@ -200,7 +207,7 @@ def test_what_it_says_is_asked(options: dict[str, Any], prop: str) -> None:
     assert f"Descent lacks the property {prop}" in "\n".join(caught.value.__notes__)
 
 
-@pytest.mark.parametrize("optimizer", [WritesTheGradient, OneBallForAll, IgnoresTheGroup, MovesWithoutGradient])
+@pytest.mark.parametrize("optimizer", [WritesTheGradient, OneBallForAll, NeedsARate, MovesWithoutGradient])
 def test_the_program_in_the_report_fails_in_the_same_way(optimizer: type[optim.Optimizer], monkeypatch: Any) -> None:
     monkeypatch.setitem(sys.modules, optimizer.__module__, sys.modules[__name__])
     with pytest.raises(AssertionError) as caught:

@@ -2,59 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
 from typing import Any
 
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from minigrad.autograd import Function
 from minigrad.core.fused import FusedOp
 from minigrad.testing.infer import infer
-from minigrad.testing.properties import PROPERTIES, properties_of, verify
-from minigrad.testing.properties.trying import Tried
+from minigrad.testing.properties import OP_PROPERTIES
+from minigrad.testing.report import Report
 from minigrad.testing.spec import OpSpec
 from minigrad.testing.strategies import Interval
 
 __tracebackhide__ = True  # pytest shows the message and the caller's lines, not these
-
-_FIELDS = {one.name for one in fields(OpSpec)}
-_SETTINGS = set(inspect.signature(hypothesis_settings).parameters) - {"parent"}
-
-# What a user can do about a property that did not run.
-_WHY_NOT = {
-    "equals_reference": "no reference= to compare with",
-    "second_gradient_is_numeric": "smooth= is below 2",
-    "runs_on_another_device": "devices=True asks for it: an op for GPUs, too",
-    "batch_equals_one_by_one": "no batched= says which dimensions count examples",
-}
-
-
-_NOTHING_SEEN = "no call had anything for it to look at"
-_AT_KINKS = "at kinks: compared with one side"
-
-
-@dataclass
-class Report:
-    """What `check_op` did: as text a table."""
-
-    name: str
-    notes: list[str] = field(default_factory=list)  # how the arguments were found
-    examples: dict[str, int] = field(default_factory=dict)  # of each property that holds
-    skipped: dict[str, str] = field(default_factory=dict)  # and why
-    kinks: dict[str, int] = field(default_factory=dict)  # in how many examples a property saw one side of a kink only
-
-    def __str__(self) -> str:
-        width = max(map(len, [*self.examples, *self.skipped, ""]))
-        lines = [f"{self.name}: {len(self.examples)} properties hold"]
-        lines += [f"  {note}" for note in self.notes]
-        for name, count in self.examples.items():
-            kinks = self.kinks.get(name)
-            lines.append(f"  {name:<{width}}  {count:>4} examples" + (f", {kinks} {_AT_KINKS}" if kinks else ""))
-        lines += [f"  {name:<{width}}     - {why}" for name, why in self.skipped.items()]
-        return "\n".join(lines)
 
 
 def check_op(
@@ -94,49 +55,20 @@ def check_op(
 
     At a kink, as of relu at 0, any slope from one side's to the other's counts as right, and the report says how often.
     """
-    given_settings = {name: value for name, value in options.items() if name in _SETTINGS}
-    chosen = {name: value for name, value in options.items() if name in _FIELDS - {"op"}}
-    if unknown := options.keys() - given_settings.keys() - chosen.keys():
-        raise TypeError(
-            f"check_op has no option {', '.join(sorted(unknown))}: it takes the fields of OpSpec "
-            f"({', '.join(sorted(_FIELDS - {'op'}))}) and hypothesis's settings ({', '.join(sorted(_SETTINGS))})"
-        )
+    chosen, given_settings = OP_PROPERTIES.sorted_out(options)
     if isinstance(op, OpSpec):
-        if chosen or reference or arguments or domain or kinks or settings or distinct:
-            raise TypeError("check_op: an OpSpec says everything itself: give its fields to it, not to check_op")
-        spec, report = op, Report(op.name)
+        others = bool(chosen or reference or arguments or domain or kinks or settings or distinct)
+        spec, report = OP_PROPERTIES.whole(op, others), Report(op.name)
     else:
         op = op.apply if isinstance(op, type) and issubclass(op, Function) else op
         kept = {"reference": reference, "kinks": kinks, "arguments": arguments, **chosen}
         spec, report = _spec_of(op, domain, settings or {}, distinct, kept)
-    applying = properties_of(spec)
-    for prop in applying:
-        try:
-            tried = verify(spec, prop, **given_settings)
-            _note(report, prop.name, tried)
-        except Exception as error:
-            if report.notes:
-                error.add_note("\n  ".join(["How it was called:", *report.notes]))
-            raise
-    left = [name for name in PROPERTIES if name in _WHY_NOT and name not in report.examples | report.skipped]
-    report.skipped = {**{name: _WHY_NOT[name] for name in left}, **report.skipped}
-    return report
-
-
-def _note(report: Report, name: str, tried: Tried) -> None:
-    """Put a property that holds into the report; one of those that all rests on must have seen something."""
-    if tried.examples:
-        report.examples[name] = tried.examples
-        report.kinks |= {name: tried.kinks} if tried.kinks else {}
-        return
-    if name in ("equals_reference", "dtypes_agree"):
-        raise TypeError(f"check_op({report.name}): the op gives no outputs, and so there is nothing to check")
-    if name == "gradient_is_numeric":
-        raise TypeError(
-            f"check_op({report.name}): there is no gradient to compare: in no call does a floating point input lead to "
-            f"an output that requires grad. If the op has none, say smooth=0; else see arguments= and differentiable="
-        )
-    report.skipped[name] = _NOTHING_SEEN
+    try:
+        return OP_PROPERTIES.check(spec, report=report, **given_settings)
+    except Exception as error:
+        if report.notes:
+            error.add_note("\n  ".join(["How it was called:", *report.notes]))
+        raise
 
 
 def _spec_of(

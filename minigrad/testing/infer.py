@@ -21,6 +21,7 @@ from minigrad.autograd import Function
 from minigrad.core.tensor import Tensor, wrap
 from minigrad.testing.strategies import Host, Interval, Shape, arrays, broadcastable, shapes
 from minigrad.testing.strategies.arrays import grid_of
+from minigrad.testing.trying import simplest
 
 # Open intervals, the widest first, each with numbers to stay away from.
 DOMAINS: tuple[tuple[Interval, tuple[float, ...]], ...] = (
@@ -262,12 +263,6 @@ def _add_setting(
             call.fixed[word] = default
 
 
-def _simplest_of(strategy: st.SearchStrategy[Any]) -> Any:
-    from minigrad.testing.properties.trying import simplest
-
-    return simplest(strategy)
-
-
 # ---- shapes and numbers, by trial -----------------------------------------------------------------------------------
 
 _SHAPES: list[Shape] = [(2, 3), (2,), (1, 3), (2, 1, 3), (), (0,), (2, 0)]
@@ -323,7 +318,7 @@ def _refusal_of(
     op: Callable[..., Any], call: _Call, family: _Family, intervals: Sequence[Interval], kinks: Sequence[float]
 ) -> _Refusal | None:
     """What was wrong with a call of a family; None if the op takes all that is tried."""
-    plain = {setting: _simplest_of(strategy) for setting, strategy in call.settings.items()}
+    plain = {setting: simplest(strategy) for setting, strategy in call.settings.items()}
     for group in family.tried:
         ndim = len(group[0])
         for seed, settings in enumerate([plain, *({**plain, **dims} for dims in _corners_of(call.dims, ndim))]):

@@ -11,10 +11,10 @@ import minigrad
 from minigrad.backend import to_host
 from minigrad.core.tensor import Tensor
 from minigrad.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence, unpad_sequence
-from minigrad.testing.catalogue import Draw
 from minigrad.testing.module_running import Call, Results, assert_same, results_of, steady
 from minigrad.testing.module_spec import Batch, ModuleCase, ModuleSpec, leaves, rebuilt
 from minigrad.testing.strategies import Host
+from minigrad.testing.trying import Draw
 
 __tracebackhide__ = True  # pytest shows the message and the caller's lines, not these
 

@@ -18,9 +18,9 @@ from minigrad.backend import to_host
 from minigrad.core.tensor import wrap
 from minigrad.nn.module import Module
 from minigrad.testing import standin
-from minigrad.testing.catalogue import Draw
 from minigrad.testing.module_running import Call, assert_same, assert_same_bits, state_of
 from minigrad.testing.module_spec import ModuleCase, ModuleSpec
+from minigrad.testing.trying import Draw
 
 __tracebackhide__ = True  # pytest shows the message and the caller's lines, not these
 

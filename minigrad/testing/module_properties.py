@@ -14,11 +14,11 @@ from typing import Any
 
 from minigrad.nn.module import Module
 from minigrad.testing import module_batches, module_life, module_torch, module_values
-from minigrad.testing.catalogue import Catalogue, Property, sorted_out
-from minigrad.testing.check import Report
+from minigrad.testing.catalogue import Catalogue
 from minigrad.testing.module_running import Call
 from minigrad.testing.module_spec import Calls, ModuleCase, ModuleSpec
-from minigrad.testing.properties.trying import simplest
+from minigrad.testing.report import Report
+from minigrad.testing.trying import Property, simplest
 
 __tracebackhide__ = True  # pytest shows the message and the caller's lines, not these
 
@@ -49,6 +49,8 @@ _NO_TORCH = "no torch= names the same in PyTorch, or PyTorch is not installed"
 _NO_REPR = "the class has no extra_repr for its constructor"
 
 MODULE_PROPERTIES: Catalogue[ModuleSpec] = Catalogue(
+    "check_module",
+    ModuleSpec,
     Property(module_values.equals_reference, lambda spec: spec.reference is not None, SOME, _NO_REFERENCE),
     Property(module_values.gradients_are_numeric, _has_gradient, SOME, "smooth= is below 1"),
     Property(module_values.second_gradients_are_numeric, lambda spec: spec.smooth >= 2, FEW, "smooth= is below 2"),
@@ -106,25 +108,12 @@ def check_module(
     Raises GradcheckError or AssertionError for a property that does not hold, and whatever the module itself raises;
     TypeError if it cannot be told how the module is built and called, LookupError for an unknown `only`.
     """
-    chosen, given_settings = sorted_out("check_module", ModuleSpec, options)
-    spec = _spec_of(module, calls, chosen)
-    if case is not None:
-        return MODULE_PROPERTIES.check_case(spec, case, draws, only=only)
-    _is_built(spec, simplest(spec.cases()))
-    return MODULE_PROPERTIES.check(spec, only=only, **given_settings)
-
-
-def _spec_of(module: Any, calls: Calls | None, chosen: dict[str, Any]) -> ModuleSpec:
-    if isinstance(module, ModuleSpec):
-        if calls is not None or chosen:
-            raise TypeError("check_module: a ModuleSpec says everything itself: give its fields to it")
-        return module
-    if isinstance(module, Module) or not callable(module):
-        kind = type(module).__name__
-        raise TypeError(
-            f"check_module builds modules itself, again and again: give it a class, not an object of {kind}"
-        )
-    return ModuleSpec(module, calls, **chosen)
+    chosen, given_settings = MODULE_PROPERTIES.sorted_out(options)
+    said = {} if calls is None else {"calls": calls}
+    spec = MODULE_PROPERTIES.spec_of(module, Module, {**said, **chosen})
+    if case is None:
+        _is_built(spec, simplest(spec.cases()))
+    return MODULE_PROPERTIES.check(spec, only=only, case=case, draws=draws, **given_settings)
 
 
 def _is_built(spec: ModuleSpec, case: ModuleCase) -> None:

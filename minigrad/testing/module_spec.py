@@ -24,6 +24,7 @@ from minigrad.core.tensor import Tensor, wrap
 from minigrad.nn.module import Module
 from minigrad.testing.example import _TOO_MANY, _Source
 from minigrad.testing.strategies import Host
+from minigrad.testing.trying import Spec
 
 __tracebackhide__ = True  # pytest shows the message and the caller's lines, not these
 
@@ -82,6 +83,10 @@ class ModuleCase:
         """The same call on other arrays."""
         return replace(self, inputs=rebuilt(self.inputs, iter(arrays)))
 
+    def copy(self) -> ModuleCase:
+        """The same call with arrays of its own."""
+        return self.with_arrays([one.copy() for one in self.arrays()])
+
     def cast(self, dtype: Any) -> ModuleCase:
         """The floating point inputs as `dtype`."""
         return self.with_arrays([one.astype(dtype) if one.dtype.kind == "f" else one for one in self.arrays()])
@@ -104,7 +109,7 @@ def rebuilt(values: Any, new: Iterator[Any]) -> Any:
 
 
 @dataclass(frozen=True, eq=False)
-class ModuleSpec:
+class ModuleSpec(Spec):
     """One module's contract.
 
     Args:

@@ -12,10 +12,10 @@ import numpy as np
 from hypothesis import strategies as st
 
 import minigrad
-from minigrad.testing.catalogue import Draw
 from minigrad.testing.module_running import Call, Flow, Results, assert_same, state_of, steady
 from minigrad.testing.module_spec import Beside, ModuleCase, ModuleSpec, leaves, rebuilt
 from minigrad.testing.strategies import Host
+from minigrad.testing.trying import Draw
 
 __tracebackhide__ = True  # pytest shows the message and the caller's lines, not these
 

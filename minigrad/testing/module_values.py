@@ -15,7 +15,6 @@ import numpy as np
 from minigrad.backend import to_host
 from minigrad.core.tensor import Tensor, wrap
 from minigrad.testing import standin, strategies
-from minigrad.testing.catalogue import Draw
 from minigrad.testing.gradcheck import GradcheckError, gradcheck, gradgradcheck
 from minigrad.testing.module_running import (
     Call,
@@ -29,6 +28,7 @@ from minigrad.testing.module_running import (
 from minigrad.testing.module_spec import ModuleCase, ModuleSpec
 from minigrad.testing.running import backward, cotangents, frozen, gradient_of
 from minigrad.testing.strategies import Host
+from minigrad.testing.trying import Draw
 
 __tracebackhide__ = True  # pytest shows the message and the caller's lines, not these
 

@@ -21,13 +21,13 @@ from minigrad.core.rows import Rows
 from minigrad.core.tensor import Tensor
 from minigrad.optim.optimizer import Optimizer
 from minigrad.testing import optimizer_torch, standin, strategies
-from minigrad.testing.catalogue import Catalogue, Draw, Property, sorted_out
-from minigrad.testing.check import Report
+from minigrad.testing.catalogue import Catalogue
 from minigrad.testing.module_spec import tensor_on
 from minigrad.testing.module_torch import installed
 from minigrad.testing.optimizer_spec import OptimizerCase, OptimizerSpec, Trial
-from minigrad.testing.properties.trying import simplest
+from minigrad.testing.report import Report
 from minigrad.testing.strategies import Host
+from minigrad.testing.trying import Draw, Property, simplest
 
 __tracebackhide__ = True  # pytest shows the message and the caller's lines, not these
 
@@ -339,6 +339,8 @@ _NO_ROWS = "no rows= says what it does with sparse gradients"
 _NO_REFUSALS = "refuses=True asks for it: a constructor that looks at its settings"
 
 OPTIMIZER_PROPERTIES: Catalogue[OptimizerSpec] = Catalogue(
+    "check_optimizer",
+    OptimizerSpec,
     Property(follows_the_paper, lambda spec: spec.update is not None, otherwise=_NO_UPDATE),
     Property(optimizer_torch.equals_pytorch, _beside_pytorch, otherwise=_NO_TORCH),
     Property(maximize_is_descent_on_the_negative, _has_maximize, FEW, _NO_MAXIMIZE),
@@ -385,25 +387,11 @@ def check_optimizer(
     Raises AssertionError for a property that does not hold, and whatever the optimizer itself raises; TypeError if it
     is no optimizer's class or an option is unknown, LookupError for an unknown `only`.
     """
-    chosen, given_settings = sorted_out("check_optimizer", OptimizerSpec, options)
-    spec = _spec_of(optimizer, chosen)
-    if case is not None:
-        return OPTIMIZER_PROPERTIES.check_case(spec, case, draws, only=only)
-    return OPTIMIZER_PROPERTIES.check(spec, only=only, **given_settings)
-
-
-def _spec_of(optimizer: Any, chosen: dict[str, Any]) -> OptimizerSpec:
-    if isinstance(optimizer, OptimizerSpec):
-        if chosen:
-            raise TypeError("check_optimizer: an OptimizerSpec says everything itself: give its fields to it")
-        return optimizer
-    if isinstance(optimizer, Optimizer) or not callable(optimizer):
-        kind = type(optimizer).__name__
-        raise TypeError(
-            f"check_optimizer builds optimizers itself, again and again: give it a class, not an object of {kind}"
-        )
-    spec = OptimizerSpec(optimizer, **chosen)
-    built = spec.optimizer([minigrad.ones(1, requires_grad=True)], **simplest(spec.settings))
+    chosen, given_settings = OPTIMIZER_PROPERTIES.sorted_out(options)
+    spec = OPTIMIZER_PROPERTIES.spec_of(optimizer, Optimizer, chosen)
+    built = spec.optimizer(
+        [minigrad.ones(1, requires_grad=True)], **(simplest(spec.settings) if case is None else case.settings)
+    )
     if not isinstance(built, Optimizer):
         raise TypeError(f"{spec.name} builds an object of {type(built).__name__}, which is no Optimizer")
-    return spec
+    return OPTIMIZER_PROPERTIES.check(spec, only=only, case=case, draws=draws, **given_settings)

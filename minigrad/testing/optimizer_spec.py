@@ -26,6 +26,7 @@ from minigrad.testing import strategies
 from minigrad.testing.example import _TOO_MANY, _Source
 from minigrad.testing.module_spec import tensor_on
 from minigrad.testing.strategies import Host, Shape
+from minigrad.testing.trying import Spec
 
 __tracebackhide__ = True  # pytest shows the message and the caller's lines, not these
 
@@ -41,6 +42,10 @@ class OptimizerCase:
     shapes: tuple[Shape, ...]
     steps: tuple[tuple[str, ...], ...]
     seed: int = 0
+
+    def copy(self) -> OptimizerCase:
+        """Itself: it makes its arrays anew each time."""
+        return self
 
     def start(self, place: int) -> Host:
         """A parameter's first value, which float32 and float64 hold alike."""
@@ -67,7 +72,7 @@ def _numbers(seed: list[int], shape: Shape) -> Host:
 
 
 @dataclass(frozen=True, eq=False)
-class OptimizerSpec:
+class OptimizerSpec(Spec):
     """One optimizer's contract.
 
     Args:

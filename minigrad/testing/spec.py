@@ -21,7 +21,10 @@ from minigrad.core.fused import FusedOp
 from minigrad.core.primitive import Op, registry
 from minigrad.core.tensor import Tensor, wrap
 from minigrad.testing import strategies
+from minigrad.testing.corners import OpCorners
+from minigrad.testing.example import code_of_property
 from minigrad.testing.strategies import Host, Interval
+from minigrad.testing.trying import Spec
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def _moved(value: Any, device: str) -> Any:
 
 
 @dataclass(frozen=True, eq=False)
-class OpSpec:
+class OpSpec(Spec):
     """One op's contract.
 
     Args:
@@ -203,6 +206,14 @@ class OpSpec:
         """Calls of the op."""
         arguments = self.arguments if self.arguments is not None else self._elementwise()
         return arguments.map(self._case)
+
+    def corners(self) -> OpCorners:
+        """The kinds of calls that each run has to see."""
+        return OpCorners(self)
+
+    def code(self, case: Case, prop: str, draws: Sequence[Any]) -> str:
+        """A program that tries one property on one call; "" if it is too long to paste."""
+        return code_of_property(self, prop, case, draws)
 
     def _case(self, drawn: Any) -> Case:
         """A drawn call, if it is one that the spec speaks of."""

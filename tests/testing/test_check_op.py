@@ -11,7 +11,7 @@ import minigrad
 from minigrad import primitive
 from minigrad.backend import Array
 from minigrad.testing import GradcheckError, OpSpec, check_op
-from minigrad.testing.check import Report
+from minigrad.testing.report import Report
 from minigrad.testing.strategies import arrays, shapes
 from testing.wrong_ops import cube, product, scaled
 

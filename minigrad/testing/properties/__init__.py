@@ -1,7 +1,7 @@
 """What is true of every right op, each property written once, and `verify`, which tries one on an `OpSpec`.
 
 A property takes the spec, one drawn call of the op, and a source of further draws, and raises AssertionError (or
-GradcheckError) when the op lacks it. `PROPERTIES` lists them by name.
+GradcheckError) when the op lacks it. `OP_PROPERTIES` is their catalogue, `PROPERTIES` has them by name.
 """
 
 # Each of these modules puts its properties into the list, which has their order.
@@ -11,10 +11,10 @@ from minigrad.testing.properties import sharing  # isort: skip
 from minigrad.testing.properties import memory  # isort: skip
 from minigrad.testing.properties import calls  # isort: skip
 from minigrad.testing.properties import devices  # isort: skip
-from minigrad.testing.properties.base import PROPERTIES, Check, Draw, Property, properties_of
-from minigrad.testing.properties.trying import check_case, verify
+from minigrad.testing.properties.base import OP_PROPERTIES, PROPERTIES, Check, check_case, properties_of
+from minigrad.testing.trying import Draw, Property, verify
 
 __all__ = [
-    "PROPERTIES", "Check", "Draw", "Property", "calls", "check_case", "devices", "gradients", "memory", "properties_of",
-    "sharing", "values", "verify",
+    "OP_PROPERTIES", "PROPERTIES", "Check", "Draw", "Property", "calls", "check_case", "devices", "gradients", "memory",
+    "properties_of", "sharing", "values", "verify",
 ]  # fmt: skip

@@ -1,55 +1,24 @@
-"""What a property is, and the list of them."""
+"""The catalogue of the properties of ops, and what they are written with."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from hypothesis import strategies as st
 
 from minigrad.core.tensor import Tensor
+from minigrad.testing.catalogue import Catalogue
 from minigrad.testing.spec import Case, OpSpec
+from minigrad.testing.trying import Draw, NothingToSee, Property, always, replayed, try_once
 
-Draw = Callable[[st.SearchStrategy[Any]], Any]
 Check = Callable[[OpSpec, Case, Draw], bool | None]  # True: something was at a kink, and compared with one side there
-Seen = Literal["all", "kink", "nothing"]  # how much of a call a property looked at
 
 __tracebackhide__ = True  # pytest shows the message and the caller's lines, not these
 
-
-class NothingToSee(Exception):  # noqa: N818, no error: hypothesis names its own StopTest so
-    """What a property raises when a call has nothing for it: no second input, no input with a gradient."""
-
-
-@dataclass(frozen=True)
-class Property:
-    """A check, and for which ops it means something."""
-
-    check: Check
-    applies: Callable[[OpSpec], bool]
-    share: float = 1.0  # of the examples; what hardly depends on the numbers needs few
-    once: bool = False  # it looks at no example, so one is enough
-
-    @property
-    def name(self) -> str:
-        """The check's name."""
-        return self.check.__name__
-
-    def look(self, spec: OpSpec, case: Case, draw: Draw) -> Seen:
-        """Try it on one call."""
-        try:
-            return "kink" if self.check(spec, case, draw) else "all"
-        except NothingToSee:
-            return "nothing"
-
-
-PROPERTIES: dict[str, Property] = {}
-
-
-def always(spec: OpSpec) -> bool:
-    """For every op."""
-    return True
+OP_PROPERTIES: Catalogue[OpSpec] = Catalogue("check_op", OpSpec)
+PROPERTIES = OP_PROPERTIES.properties
+properties_of = OP_PROPERTIES.of
 
 
 def has_gradient(spec: OpSpec) -> bool:
@@ -57,21 +26,36 @@ def has_gradient(spec: OpSpec) -> bool:
     return spec.smooth >= 1
 
 
-def applies_to(
-    applies: Callable[[OpSpec], bool] = always, *, share: float = 1.0, once: bool = False
-) -> Callable[[Check], Check]:
-    """Put a check into the list, for the ops it means something for."""
+def applies_to(applies: Callable[[OpSpec], bool] = always, **more: Any) -> Callable[[Check], Check]:
+    """Put a check into the catalogue, for the ops it means something for; `more` are further fields of `Property`."""
 
     def register(check: Check) -> Check:
-        PROPERTIES[check.__name__] = Property(check, applies, share, once)
+        OP_PROPERTIES.add(Property(check, applies, **more))
         return check
 
     return register
 
 
-def properties_of(spec: OpSpec) -> list[Property]:
-    """The properties that mean something for this op."""
-    return [one for one in PROPERTIES.values() if one.applies(spec)]
+def check_case(
+    spec: OpSpec,
+    name: str | None = None,
+    *,
+    inputs: Sequence[Any],
+    settings: dict[str, Any] | None = None,
+    draws: Sequence[Any] = (),
+) -> None:
+    """Try one property, or all, on one given call of an op: what a failing run prints, and good as a regression test.
+
+    Args:
+        spec: the op.
+        name: of the property, as in `properties.PROPERTIES`; all that apply if left out.
+        inputs: the inputs in order: NumPy arrays (floats as float64), numbers or None.
+        settings: the settings.
+        draws: what the property drew besides; left out, it takes the simplest.
+    """
+    case = Case(tuple(inputs), dict(settings or {}))
+    for prop in properties_of(spec) if name is None else [OP_PROPERTIES.named(name)]:
+        try_once(spec, prop, case.copy(), replayed(draws))
 
 
 def with_gradient(spec: OpSpec, case: Case) -> list[int]:

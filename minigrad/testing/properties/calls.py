@@ -11,10 +11,11 @@ from minigrad.core.modes import no_grad
 from minigrad.core.tensor import Tensor
 from minigrad.testing import strategies
 from minigrad.testing.numeric import vindicated
-from minigrad.testing.properties.base import Draw, NothingToSee, applies_to, has_gradient, seed, with_gradient
+from minigrad.testing.properties.base import applies_to, has_gradient, seed, with_gradient
 from minigrad.testing.running import assert_close, backward, cotangents, gradient_of, gradients_of, run
 from minigrad.testing.spec import Case, OpSpec
 from minigrad.testing.strategies import Host
+from minigrad.testing.trying import Draw, NothingToSee
 
 __tracebackhide__ = True  # pytest shows the message and the caller's lines, not these
 

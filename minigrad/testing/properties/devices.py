@@ -5,7 +5,7 @@ from __future__ import annotations
 from minigrad.backend import to_host
 from minigrad.core import engine
 from minigrad.testing import standin
-from minigrad.testing.properties.base import Draw, applies_to
+from minigrad.testing.properties.base import applies_to
 from minigrad.testing.rules import faults_of_rules, rules_can_be_read
 from minigrad.testing.running import (
     assert_close,
@@ -19,11 +19,12 @@ from minigrad.testing.running import (
 )
 from minigrad.testing.spec import Case, OpSpec
 from minigrad.testing.strategies import Host
+from minigrad.testing.trying import Draw
 
 __tracebackhide__ = True  # pytest shows the message and the caller's lines, not these
 
 
-@applies_to(lambda spec: spec.devices)
+@applies_to(lambda spec: spec.devices, otherwise="devices=True asks for it: an op for GPUs, too")
 def runs_on_another_device(spec: OpSpec, case: Case, draw: Draw) -> None:
     """On the stand-in device, which has CuPy's manners, values and gradients are equal, and nothing waits for it."""
     standin.install()

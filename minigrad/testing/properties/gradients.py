@@ -11,15 +11,7 @@ from minigrad.backend import to_host
 from minigrad.core import engine
 from minigrad.testing.gradcheck import first_order, second_order
 from minigrad.testing.jacobians import ROUNDING
-from minigrad.testing.properties.base import (
-    Draw,
-    NothingToSee,
-    applies_to,
-    has_gradient,
-    positional,
-    seed,
-    with_gradient,
-)
+from minigrad.testing.properties.base import applies_to, has_gradient, positional, seed, with_gradient
 from minigrad.testing.running import (
     assert_close,
     backward,
@@ -30,13 +22,18 @@ from minigrad.testing.running import (
     subsets,
 )
 from minigrad.testing.spec import Case, OpSpec
+from minigrad.testing.trying import Draw, NothingToSee
 
 __tracebackhide__ = True  # pytest shows the message and the caller's lines, not these
 
 _STEPS: dict[str, Any] = {"eps": 1e-5, "atol": 1e-6, "rtol": 1e-5, "method": "auto"}
 
 
-@applies_to(has_gradient)
+@applies_to(
+    has_gradient,
+    missed="there is no gradient to compare: in no call does a floating point input lead to an output that requires "
+    "grad. If the op has none, say smooth=0; else see arguments= and differentiable=",
+)
 def gradient_is_numeric(spec: OpSpec, case: Case, draw: Draw) -> bool:
     """The gradient of every input equals the numeric one; `backward()` and `create_graph` agree."""
     inputs = case.tensors(with_gradient(spec, case))
@@ -47,7 +44,7 @@ def gradient_is_numeric(spec: OpSpec, case: Case, draw: Draw) -> bool:
     return check.kinks > 0
 
 
-@applies_to(lambda spec: spec.smooth >= 2)
+@applies_to(lambda spec: spec.smooth >= 2, otherwise="smooth= is below 2")
 def second_gradient_is_numeric(spec: OpSpec, case: Case, draw: Draw) -> bool:
     """The gradient of the gradient equals numeric derivatives of the gradient."""
     needs = with_gradient(spec, case)

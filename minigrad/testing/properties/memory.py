@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from minigrad.backend import to_host
-from minigrad.testing.properties.base import Draw, NothingToSee, applies_to, seed
+from minigrad.testing.properties.base import applies_to, seed
 from minigrad.testing.running import assert_close, cotangents, frozen, gradients_of
 from minigrad.testing.spec import Case, OpSpec
+from minigrad.testing.trying import Draw, NothingToSee
 
 __tracebackhide__ = True  # pytest shows the message and the caller's lines, not these
 

@@ -9,10 +9,11 @@ import numpy as np
 from hypothesis import strategies as st
 
 from minigrad.core.tensor import wrap
-from minigrad.testing.properties.base import Draw, NothingToSee, applies_to, has_gradient, seed
+from minigrad.testing.properties.base import applies_to, has_gradient, seed
 from minigrad.testing.running import assert_close, backward, cotangents, gradient_of, gradients_of, run
 from minigrad.testing.spec import Case, OpSpec
 from minigrad.testing.strategies import Host
+from minigrad.testing.trying import Draw, NothingToSee
 
 __tracebackhide__ = True  # pytest shows the message and the caller's lines, not these
 

@@ -9,14 +9,18 @@ import numpy as np
 
 from minigrad.core.tensor import Tensor
 from minigrad.testing import strategies
-from minigrad.testing.properties.base import Draw, NothingToSee, applies_to
+from minigrad.testing.properties.base import applies_to
 from minigrad.testing.running import assert_close, assert_same_results, cotangents, run
 from minigrad.testing.spec import Case, OpSpec
+from minigrad.testing.trying import Draw, NothingToSee
 
 __tracebackhide__ = True  # pytest shows the message and the caller's lines, not these
 
 
-@applies_to(lambda spec: spec.reference is not None)
+_NO_OUTPUTS = "the op gives no outputs, and so there is nothing to check"
+
+
+@applies_to(lambda spec: spec.reference is not None, otherwise="no reference= to compare with", missed=_NO_OUTPUTS)
 def equals_reference(spec: OpSpec, case: Case, draw: Draw) -> None:
     """Value, dtype and shape are the independent reference's, in float32 and float64; raw arrays give the same bits."""
     expected = spec.expected(case)
@@ -46,7 +50,7 @@ def _raw_arrays_agree(spec: OpSpec, case: Case, outputs: Sequence[Tensor]) -> No
         np.testing.assert_array_equal(np.asarray(raw), output._array)
 
 
-@applies_to(lambda spec: spec.reference is None)
+@applies_to(lambda spec: spec.reference is None, missed=_NO_OUTPUTS)
 def dtypes_agree(spec: OpSpec, case: Case, draw: Draw) -> None:
     """Where there is no reference: float32 in gives float32 out, float64 float64, and the two are close."""
     wide, narrow = (spec.run(case.cast(dtype).tensors(), case.settings) for dtype in (np.float64, np.float32))
@@ -77,7 +81,10 @@ def _relaid(value: Any, manner: str) -> Any:
     return strategies.relaid(value, manner) if isinstance(value, np.ndarray) else value
 
 
-@applies_to(lambda spec: spec.batched is not None or spec.elementwise)
+@applies_to(
+    lambda spec: spec.batched is not None or spec.elementwise,
+    otherwise="no batched= says which dimensions count examples",
+)
 def batch_equals_one_by_one(spec: OpSpec, case: Case, draw: Draw) -> None:
     """Each example of a batch has the value and the gradient it has when it comes alone."""
     batch = spec.batch_of(case)
