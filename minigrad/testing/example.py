@@ -6,7 +6,7 @@ import inspect
 import json
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +18,12 @@ from minigrad.core.tensor import Tensor
 if TYPE_CHECKING:
     from minigrad.testing.spec import Case, OpSpec
 
-_TOO_MANY = 400  # numbers in one example: nobody pastes more
+_TOO_MANY = 400  # numbers in one program
 # What of a spec says which calls are drawn, and so means nothing once the call is there.
 _OF_DRAWING = {"op", "reference", "arguments", "domain", "kinks"}
 
 
-class _Source:
+class Source:
     """Lines of Python, and the imports that they turned out to need."""
 
     def __init__(self, *names: str) -> None:
@@ -33,7 +33,9 @@ class _Source:
         self.numbers = 0
 
     def text(self) -> str:
-        """The whole program."""
+        """The whole program; "" if it has more numbers than anybody pastes."""
+        if self.numbers > _TOO_MANY:
+            return ""
         froms = [f"from {module} import {', '.join(sorted(names))}" for module, names in self.imports.items()]
         return "\n".join(["import numpy as np", "", "import minigrad", *sorted(froms), "", *self.lines])
 
@@ -141,18 +143,18 @@ def code_of_gradcheck(
     check: Callable[..., Any], func: Callable[..., Any], inputs: Sequence[Any], options: dict[str, Any]
 ) -> str:
     """A program that calls `gradcheck` or `gradgradcheck` as it was called; "" if the inputs are too large to print."""
-    source = _Source(check.__name__)
+    source = Source(check.__name__)
     name = source.name(func, "func")
     listed = source.literal(list(inputs))
     defaults = {one.name: one.default for one in inspect.signature(check).parameters.values()}
     changed = [f", {key}={source.literal(value)}" for key, value in options.items() if value != defaults[key]]
     source.lines += [f"inputs = {listed}", f"{check.__name__}({name}, inputs{''.join(changed)})"]
-    return source.text() if source.numbers <= _TOO_MANY else ""
+    return source.text()
 
 
 def code_of_property(spec: OpSpec, prop: str, case: Case, draws: Sequence[Any]) -> str:
     """A program that tries one property on one call; "" if the inputs are too large to print."""
-    source = _Source("OpSpec", "check_case")
+    source = Source("OpSpec", "check_case")
     parts = [source.literal(spec.op) if isinstance(spec.op, str) else source.name(spec.op, "op")]
     if prop == "equals_reference":  # the only one that asks for it
         parts.append(source.name(spec.reference, "reference"))
@@ -166,4 +168,33 @@ def code_of_property(spec: OpSpec, prop: str, case: Case, draws: Sequence[Any]) 
         f"spec = OpSpec({', '.join(parts)})",
         f"check_case(spec, {source.literal(prop)}, inputs={inputs}, settings={settings}{drawn})",
     ]
-    return source.text() if source.numbers <= _TOO_MANY else ""
+    return source.text()
+
+
+def code_of_check(
+    check: str, spec: Any, case: Any, prop: str, draws: Sequence[Any], *, drawing: set[str], asked_by: Mapping[str, str]
+) -> str:
+    """A program that tries one property on one case with `check_module` or `check_optimizer`; "" if it is too long.
+
+    Args:
+        check: the function's name.
+        spec: a dataclass, whose first field is what is checked.
+        case: a dataclass.
+        prop: the property's name.
+        draws: what it drew besides.
+        drawing: the fields of the spec that say which cases are drawn, and so mean nothing once the case is there.
+        asked_by: by field, a word in the names of the only properties that ask for it.
+    """
+    source = Source(check)
+    first, *others = fields(spec)
+    parts = [source.name(getattr(spec, first.name), first.name)]
+    for field in others:
+        value = getattr(spec, field.name)
+        if field.name not in drawing and value != field.default and asked_by.get(field.name, "") in prop:
+            said = source.name(value, field.name) if callable(value) else source.literal(value)
+            parts.append(f"{field.name}={said}")
+    inside = ", ".join(source.literal(getattr(case, one.name)) for one in fields(case))
+    source.lines.append(f"case = {source.name(type(case), type(case).__name__)}({inside})")
+    drawn = f", draws={source.literal(draws)}" if draws else ""
+    source.lines.append(f"{check}({', '.join(parts)}, case=case, only={source.literal(prop)}{drawn})")
+    return source.text()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -109,12 +109,7 @@ def assert_same(spec: ModuleSpec, found: Results, expected: Results, what: str, 
     """Two runs gave the same to the spec's tolerance: the same outputs, and a gradient for the same leaves."""
     assert found.keys() == expected.keys(), f"{spec.name}: {what}: {sorted(found)} where {sorted(expected)} belong"
     for name, one in expected.items():
-        assert_near(spec, found[name], one, f"{name}, {what}", slack)
-
-
-def assert_near(spec: ModuleSpec, value: Host, expected: Host, what: str, slack: float = 1) -> None:
-    """Equal to the spec's tolerance, as the outputs of ops are."""
-    assert_close(value, expected, cast(Any, spec), what, slack)  # it asks a spec for its name and rtol alone
+        assert_close(found[name], one, spec, f"{name}, {what}", slack)
 
 
 def assert_same_bits(spec: ModuleSpec, found: Results, expected: Results, what: str) -> None:

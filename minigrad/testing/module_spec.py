@@ -12,7 +12,7 @@ what a constructor puts there (ones, zeros, a row of zeros) would hide mistakes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +22,7 @@ import minigrad
 from minigrad import backend
 from minigrad.core.tensor import Tensor, wrap
 from minigrad.nn.module import Module
-from minigrad.testing.example import _TOO_MANY, _Source
+from minigrad.testing.example import code_of_check
 from minigrad.testing.strategies import Host
 from minigrad.testing.trying import Spec
 
@@ -193,18 +193,8 @@ class ModuleSpec(Spec):
 
     def code(self, case: ModuleCase, prop: str, draws: Sequence[Any]) -> str:
         """A program that tries one property on one case; "" if it is too long to paste."""
-        source = _Source("check_module")
-        module = source.name(self.module, "module")
-        parts = [
-            f"{name}={source.name(value, name) if callable(value) else source.literal(value)}"
-            for name, value in _said(self, prop)
-        ]
-        arguments = source.literal(case.arguments), source.literal(case.inputs), source.literal(case.seed)
-        source.lines.append(f"case = {source.name(ModuleCase, 'ModuleCase')}({', '.join(arguments)})")
-        parts += [f"case=case, only={source.literal(prop)}"]
-        parts += [f"draws={source.literal(draws)}"] if draws else []
-        source.lines.append(f"check_module({', '.join([module, *parts])})")
-        return source.text() if source.numbers <= _TOO_MANY else ""
+        drawing = {"calls", "covers"}
+        return code_of_check("check_module", self, case, prop, draws, drawing=drawing, asked_by=_ASKED_BY)
 
     def construct(self, case: ModuleCase, floats: Any = np.float64, **more: Any) -> Module:
         """The module as its constructor leaves it, always the same for one case; `floats` is the dtype of the arrays
@@ -239,12 +229,6 @@ class ModuleSpec(Spec):
 
 # Fields that one property alone asks for, or those with a word in their names; a program for another leaves them out.
 _ASKED_BY = {"reference": "reference", "torch": "pytorch", "batch": "batch", "packs": "packed", "untold": "repr"}
-
-
-def _said(spec: ModuleSpec, prop: str) -> list[tuple[str, Any]]:
-    """The fields of a spec that a program for one property has to repeat."""
-    found = [(one.name, getattr(spec, one.name), one.default) for one in fields(spec)[2:] if one.name != "covers"]
-    return [(name, value) for name, value, usual in found if value != usual and _ASKED_BY.get(name, "") in prop]
 
 
 def tensors_among(arguments: Mapping[str, Any], dtype: Any) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from minigrad.testing import standin, strategies
 from minigrad.testing.gradcheck import GradcheckError, gradcheck, gradgradcheck
 from minigrad.testing.module_running import (
     Call,
-    assert_near,
     assert_same,
     assert_same_bits,
     gradients_in,
@@ -26,7 +25,7 @@ from minigrad.testing.module_running import (
     state_of,
 )
 from minigrad.testing.module_spec import ModuleCase, ModuleSpec
-from minigrad.testing.running import backward, cotangents, frozen, gradient_of
+from minigrad.testing.running import assert_close, backward, cotangents, frozen, gradient_of
 from minigrad.testing.strategies import Host
 from minigrad.testing.trying import Draw
 
@@ -46,7 +45,7 @@ def equals_reference(spec: ModuleSpec, case: ModuleCase, draw: Draw) -> None:
         for at, (output, reference) in enumerate(zip(outputs, expected, strict=True)):
             wanted = np.dtype(dtype) if reference.dtype.kind == "f" else reference.dtype
             assert output.dtype == wanted, f"{spec.name}: output {at} is {output.dtype}, from {np.dtype(dtype)} inputs"
-            assert_near(spec, to_host(output._array), reference, f"output {at}")
+            assert_close(to_host(output._array), reference, spec, f"output {at}")
 
 
 def _wide(array: Host) -> Host:

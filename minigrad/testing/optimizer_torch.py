@@ -10,7 +10,8 @@ import numpy as np
 
 from minigrad.backend import to_host
 from minigrad.core.tensor import Tensor
-from minigrad.testing.optimizer_spec import OptimizerCase, OptimizerSpec, Trial, bowl
+from minigrad.testing.optimizer_running import Trial, bowl
+from minigrad.testing.optimizer_spec import OptimizerCase, OptimizerSpec
 from minigrad.testing.trying import Draw
 
 __tracebackhide__ = True  # pytest shows the message and the caller's lines, not these

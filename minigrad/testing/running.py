@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -43,7 +43,7 @@ def gradient_of(tensor: Tensor) -> Host:
     """A leaf's `.grad` on the host; zeros where nothing arrived."""
     if tensor.grad is None:
         return np.zeros(tuple(tensor.shape), tensor.dtype)
-    return _on_host(tensor.grad)
+    return on_host(tensor.grad)
 
 
 def gradients_of(
@@ -54,10 +54,11 @@ def gradients_of(
     if not used:
         return [np.zeros(tuple(one.shape), one.dtype) for one in wanted]
     gradients = engine.grad(used, wanted, flowing, materialize_grads=True, **options)
-    return [_on_host(one) for one in gradients]
+    return [on_host(one) for one in gradients]
 
 
-def _on_host(gradient: Any) -> Host:
+def on_host(gradient: Any) -> Host:
+    """A gradient's numbers; of one that has rows, those of the whole table."""
     return to_host((gradient.to_dense() if isinstance(gradient, Rows) else gradient)._array)
 
 
@@ -97,7 +98,19 @@ def assert_same_results(
             assert_close(second, first, spec, f"{kind} {place} with {what}")
 
 
-def assert_close(value: Any, expected: Any, spec: OpSpec, what: str, slack: float = 1) -> None:
+class Tolerance(Protocol):
+    """What a spec says of how close is close."""
+
+    @property
+    def name(self) -> str:
+        """Of what is compared."""
+
+    @property
+    def rtol(self) -> float:
+        """In float64, relative to the largest element."""
+
+
+def assert_close(value: Any, expected: Any, spec: Tolerance, what: str, slack: float = 1) -> None:
     """Equal to the spec's tolerance, relative to the largest element: a sum's rounding is that of its largest term."""
     value, expected = np.asarray(value), np.asarray(expected)
     assert value.shape == expected.shape, f"{spec.name}: {what} has shape {value.shape}, expected {expected.shape}"

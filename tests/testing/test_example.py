@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import minigrad
 from minigrad.backend import Array
 from minigrad.testing import GradcheckError, OpSpec, check_case, check_op, gradcheck, gradgradcheck
-from minigrad.testing.example import _Source
+from minigrad.testing.example import Source
 from minigrad.testing.properties import PROPERTIES, verify
 from minigrad.testing.strategies import arrays, shapes, special_arrays
 from testing.wrong_ops import cube, cubed, doubled, doubled_and_one, product
@@ -118,7 +118,7 @@ def any_array(draw: st.DrawFn) -> np.ndarray:
 @given(any_array())
 @example(np.asfortranarray(np.arange(6.0).reshape(2, 3)))
 def test_an_array_is_printed_to_the_bit(array: np.ndarray) -> None:
-    again = eval(_Source("OpSpec").array(array), {"np": np})
+    again = eval(Source("OpSpec").array(array), {"np": np})
     assert again.dtype == array.dtype
     assert again.shape == array.shape
     assert again.tobytes() == array.tobytes()
@@ -133,7 +133,7 @@ VALUES = [
 
 @pytest.mark.parametrize("value", VALUES, ids=repr)
 def test_a_setting_is_printed_as_it_is(value: Any) -> None:
-    source = _Source("OpSpec")
+    source = Source("OpSpec")
     source.lines.append(f"result = {source.literal(value)}")
     names: dict[str, Any] = {}
     exec(source.text(), names)
