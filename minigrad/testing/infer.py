@@ -6,20 +6,17 @@ narrower choice leaves out is said in the report, with what the op did there.
 
 from __future__ import annotations
 
-import inspect
-import typing
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
-from operator import itemgetter
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from hypothesis import strategies as st
 
-from minigrad.autograd import Function
 from minigrad.core.tensor import Tensor, wrap
-from minigrad.testing.strategies import Host, Interval, Shape, arrays, broadcastable, shapes
+from minigrad.testing.families import Family, families
+from minigrad.testing.signature import Call, read, readings
+from minigrad.testing.strategies import Host, Interval, Shape, arrays
 from minigrad.testing.strategies.arrays import grid_of
 from minigrad.testing.trying import simplest
 
@@ -29,32 +26,6 @@ DOMAINS: tuple[tuple[Interval, tuple[float, ...]], ...] = (
 )  # fmt: skip
 
 _NOT_FINITE = "gave numbers that are not finite"
-_PLAIN = (bool, int, float, str)  # annotations of settings
-
-
-_DIMENSIONS = {"dim", "axis"}
-_NO_ARRAYS = _DIMENSIONS | {"dtype", "device", "generator"}  # though they are None by default
-
-
-class _Call(NamedTuple):
-    """How to read a signature.
-
-    inputs: the arrays by name, in order; those in `optional` may be None, those in `absent` always are.
-    settings: how to draw each; those in `dims` count dimensions of the first array, and have this default.
-    fixed: the settings of which only the default is tried, and nobody said so.
-    """
-
-    inputs: list[str]
-    optional: list[str]
-    absent: list[str]
-    settings: dict[str, st.SearchStrategy[Any]]
-    dims: dict[str, int]
-    fixed: dict[str, Any]
-
-    @property
-    def present(self) -> list[str]:
-        """The inputs that are arrays."""
-        return [word for word in self.inputs if word not in self.absent]
 
 
 class _Refusal(NamedTuple):
@@ -67,14 +38,6 @@ class _Refusal(NamedTuple):
 
     def __str__(self) -> str:
         return f"for {self.where} it {self.said}"
-
-
-class _Family(NamedTuple):
-    """Shapes that go together: what they are called, how they are drawn, and those that are tried first."""
-
-    title: str
-    drawn: st.SearchStrategy[Sequence[Shape]]
-    tried: Sequence[Sequence[Shape]]
 
 
 @dataclass
@@ -110,9 +73,9 @@ def infer(
     """
     domains = DOMAINS if domain is None else ((domain, ()),)
     refused: list[_Refusal] = []
-    for call in _readings(*_read(op, name, settings)):
+    for call in readings(*read(op, name, settings)):
         refused = []
-        for family in _families(len(call.present)):
+        for family in families(len(call.present)):
             for interval, gaps in domains:
                 intervals, away = _one_each(interval, len(call.present), name), (*kinks, *gaps)
                 refusal = _refusal_of(op, call, family, intervals, away)
@@ -125,28 +88,28 @@ def infer(
     raise _nothing_found(name, call, refused, [_said(*one) for one in domains])
 
 
-def _notes(call: _Call, family: _Family, interval: Any, gaps: Sequence[float], refused: list[_Refusal]) -> list[str]:
+def _notes(call: Call, family: Family, interval: Any, gaps: Sequence[float], refused: list[_Refusal]) -> list[str]:
     notes = [f"inputs: {', '.join(call.present)}, {family.title}, numbers in {_said(interval, gaps)}"]
     settings = [word for word in call.settings if word not in call.fixed]
     notes += [f"settings: {', '.join(settings)}"] if settings else []
     return notes + [f"nothing wider: {one}" for one in dict.fromkeys(map(str, refused))]
 
 
-def _left_out(call: _Call) -> dict[str, str]:
+def _left_out(call: Call) -> dict[str, str]:
     return {
         f"{word}={value!r}": f'nothing else tried: settings={{"{word}": ...}} draws other values'
         for word, value in call.fixed.items()
     }
 
 
-def _nothing_found(name: str, call: _Call, refused: list[_Refusal], domains: list[str]) -> TypeError:
+def _nothing_found(name: str, call: Call, refused: list[_Refusal], domains: list[str]) -> TypeError:
     """What to say when no call succeeded: the first is the plainest, and its error is the cause."""
     first, count = refused[0], len(call.present)
     arrays_said = f"{f'{count} arrays' if count > 1 else 'an array'}, {', '.join(call.present)}"
     if len({one.said for one in refused}) == 1:
         said = f"it {first.said}, on whatever it is called with: {arrays_said}"
     else:
-        titles = "; ".join(family.title for family in _families(len(call.present)))
+        titles = "; ".join(family.title for family in families(len(call.present)))
         said = (
             f"first, {first}; the last time, {refused[-1]}. It was called with {arrays_said}: {titles}; of numbers in "
             f"{', '.join(domains)}"
@@ -159,163 +122,11 @@ def _nothing_found(name: str, call: _Call, refused: list[_Refusal], domains: lis
     return error
 
 
-# ---- the signature --------------------------------------------------------------------------------------------------
-
-
-def _read(op: Callable[..., Any], name: str, given: dict[str, Any]) -> tuple[_Call, list[str]]:
-    """The signature, and the parameters that are None by default: arrays, or settings."""
-    if hasattr(op, "state_dict"):
-        raise TypeError(f"check_op({name}): this is a Module, whose parameters want checking, too: use check_module")
-    record = getattr(op, "op", None)
-    forward = op if record is None else record.forward
-    call, undecided = _Call([], [], [], {}, {}, {}), []
-    for word, parameter in _parameters(forward, name).items():
-        if parameter.kind is parameter.VAR_KEYWORD or (word == "keep" and record is not None):
-            continue
-        annotation = _annotation(forward, word, parameter)
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            call.inputs.extend([f"{word}[0]", f"{word}[1]"])
-        elif record is not None and word in record.inputs:
-            call.inputs.append(word)
-            call.optional.extend([word] if parameter.default is None else [])
-        elif _is_array(parameter, annotation):
-            call.inputs.append(word)
-        elif _may_be_array(parameter, word, annotation) and not call.settings and word not in given:
-            undecided.append(word)
-        else:
-            _add_setting(call, name, word, parameter, annotation, given)
-    known = [*undecided, *call.settings]
-    if unknown := given.keys() - set(known):
-        said = ", ".join(known) or "none"
-        raise TypeError(f"check_op({name}): it has no setting {', '.join(sorted(unknown))}; its settings are {said}")
-    if not call.inputs:
-        raise TypeError(f"check_op({name}): its signature has no arrays, parameters without a default: pass arguments=")
-    return call, undecided
-
-
-def _parameters(forward: Callable[..., Any], name: str) -> dict[str, inspect.Parameter]:
-    """The parameters that a caller gives; those of an autograd Function are its forward's, without the context."""
-    owner, has_context = getattr(forward, "__self__", None), False
-    if isinstance(owner, type) and issubclass(owner, Function):
-        forward, has_context = owner.forward, not hasattr(owner, "setup_context")
-    try:
-        parameters = list(inspect.signature(forward).parameters.items())
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"check_op({name}): it has no signature to read: pass arguments=") from error
-    return dict(parameters[has_context:])
-
-
-def _readings(call: _Call, undecided: list[str]) -> Iterator[_Call]:
-    """Ways to read a signature, the one that tries the most first: what is None by default may be an array."""
-    for count in range(len(undecided), -1, -1):
-        for chosen in combinations(undecided, count):
-            last = max((undecided.index(word) + 1 for word in chosen), default=0)
-            absent = [word for word in undecided[:last] if word not in chosen]
-            fixed = {**{word: None for word in undecided if word not in chosen}, **call.fixed}
-            inputs = [*call.inputs, *undecided[:last]]
-            tried = call._replace(inputs=inputs, optional=[*call.optional, *chosen], absent=absent, fixed=fixed)
-            yield tried
-            if call.dims:  # none but the default may do
-                yield tried._replace(dims={}, fixed={**fixed, **call.dims})
-
-
-def _annotation(function: Callable[..., Any], word: str, parameter: inspect.Parameter) -> Any:
-    try:
-        return typing.get_type_hints(function).get(word, parameter.annotation)
-    except (NameError, TypeError):  # a name that only a type checker knows
-        names = {kind.__name__: kind for kind in _PLAIN}
-        return names.get(str(parameter.annotation), parameter.annotation)
-
-
-def _is_array(parameter: inspect.Parameter, annotation: Any) -> bool:
-    if parameter.kind is parameter.KEYWORD_ONLY or parameter.default is not parameter.empty:
-        return False
-    return annotation not in _PLAIN and typing.get_origin(annotation) is not Literal
-
-
-def _may_be_array(parameter: inspect.Parameter, word: str, annotation: Any) -> bool:
-    by_position = parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-    plain = annotation in _PLAIN or any(one in _PLAIN for one in typing.get_args(annotation))
-    return by_position and parameter.default is None and not plain and word not in _NO_ARRAYS
-
-
-def _add_setting(
-    call: _Call, name: str, word: str, parameter: inspect.Parameter, annotation: Any, given: dict[str, Any]
-) -> None:
-    """How a setting is drawn: as said, as its annotation says, over the dimensions, or its default alone."""
-    default = parameter.default
-    if word in given:
-        value = given[word]
-        call.settings[word] = value if isinstance(value, st.SearchStrategy) else st.just(value)
-    elif typing.get_origin(annotation) is Literal:
-        call.settings[word] = st.sampled_from(typing.get_args(annotation))
-    elif annotation is bool or isinstance(default, bool):
-        call.settings[word] = st.booleans()
-    elif default is parameter.empty:
-        raise TypeError(
-            f"check_op({name}): the setting {word!r} has no default: say what to draw with settings={{{word!r}: ...}}"
-        )
-    else:
-        call.settings[word] = st.just(default)
-        if word in _DIMENSIONS and isinstance(default, int):
-            call.dims[word] = default
-        else:
-            call.fixed[word] = default
-
-
-# ---- shapes and numbers, by trial -----------------------------------------------------------------------------------
-
-_SHAPES: list[Shape] = [(2, 3), (2,), (1, 3), (2, 1, 3), (), (0,), (2, 0)]
-_STRETCHED = [((2, 3), (3,)), ((2, 1), (1, 3)), ((), (2,)), ((2,), ()), ((0, 1), (2,))]
-
-
-def _families(count: int) -> list[_Family]:
-    """Groups of `count` shapes, the widest first."""
-    same = [
-        _alike(count, "one shape for all" if count > 1 else "any shape", {}),
-        _alike(count, "one shape, not empty", {"min_side": 1}),
-        _alike(count, "one shape of 1 dimension or more", {"min_dims": 1}),
-        _alike(count, "one shape of 1 dimension or more, not empty", {"min_dims": 1, "min_side": 1}),
-    ]
-    stretched = [] if count == 1 else [_stretched(count, min_side) for min_side in (0, 1)]
-    return [*stretched, *same, *_matrices(count)]
-
-
-def _alike(count: int, title: str, bounds: dict[str, int]) -> _Family:
-    allowed = [shape for shape in _SHAPES if len(shape) >= bounds.get("min_dims", 0)]
-    allowed = [shape for shape in allowed if not (bounds.get("min_side") and 0 in shape)]
-    return _Family(title, shapes(**bounds).map(lambda shape: [shape] * count), [[shape] * count for shape in allowed])
-
-
-def _stretched(count: int, min_side: int) -> _Family:
-    title = "shapes that broadcast, not empty" if min_side else "shapes that broadcast"
-    tried = [[*pair, *[pair[1]] * (count - 2)] for pair in _STRETCHED if not (min_side and 0 in pair[0])]
-    tried += [[shape] * count for shape in _SHAPES if not (min_side and 0 in shape)]
-    return _Family(title, broadcastable(count, min_side=min_side), tried)
-
-
-def _matrices(count: int) -> list[_Family]:
-    n, k, m = st.integers(1, 3), st.integers(1, 3), st.integers(1, 3)
-    tried = [(2, 3, 2), (1, 1, 1), (1, 2, 3), (3, 1, 2)]
-    makers: list[tuple[str, Callable[[int, int, int], list[Shape]]]] = []
-    if count in (2, 3):
-        bias = ", (m,)" if count == 3 else ""
-        makers.append((f"matrices that multiply, (n, k), (k, m){bias}", lambda n, k, m: [(n, k), (k, m), (m,)]))
-        makers.append((f"rows and a weight, (n, k), (m, k){bias}", lambda n, k, m: [(n, k), (m, k), (m,)]))
-    if count == 2:
-        title = "batches of matrices that multiply, (2, n, k), (2, k, m)"
-        makers.append((title, lambda n, k, m: [(2, n, k), (2, k, m)]))
-    makers.append(("matrices of one shape, (n, m)", lambda n, k, m: [(n, m)] * count))
-    makers.append(("square matrices, (n, n)", lambda n, k, m: [(n, n)] * count))
-    makers.append(("batches of one shape, (n, k, m)", lambda n, k, m: [(n, k, m)] * count))
-    return [
-        _Family(title, st.builds(make, n, k, m).map(itemgetter(slice(count))), [make(*one)[:count] for one in tried])
-        for title, make in makers
-    ]
+# ---- by trial -------------------------------------------------------------------------------------------------------
 
 
 def _refusal_of(
-    op: Callable[..., Any], call: _Call, family: _Family, intervals: Sequence[Interval], kinks: Sequence[float]
+    op: Callable[..., Any], call: Call, family: Family, intervals: Sequence[Interval], kinks: Sequence[float]
 ) -> _Refusal | None:
     """What was wrong with a call of a family; None if the op takes all that is tried."""
     plain = {setting: simplest(strategy) for setting, strategy in call.settings.items()}
@@ -370,7 +181,7 @@ def _refusal(
 
 
 def _drawn(
-    call: _Call, family: _Family, intervals: Sequence[Interval], kinks: Sequence[float], distinct: bool
+    call: Call, family: Family, intervals: Sequence[Interval], kinks: Sequence[float], distinct: bool
 ) -> st.SearchStrategy[tuple[Sequence[Any], dict[str, Any]]]:
     @st.composite
     def arguments(draw: st.DrawFn) -> tuple[Sequence[Any], dict[str, Any]]:

@@ -1,0 +1,139 @@
+"""What the signature of an op says of how it is called: which parameters are arrays, and how settings are drawn."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Iterator
+from itertools import combinations
+from typing import Any, Literal, NamedTuple
+
+from hypothesis import strategies as st
+
+from minigrad.autograd import Function
+
+_PLAIN = (bool, int, float, str)  # annotations of settings
+_DIMENSIONS = {"dim", "axis"}
+_NO_ARRAYS = _DIMENSIONS | {"dtype", "device", "generator"}  # though they are None by default
+
+
+class Call(NamedTuple):
+    """How to read a signature.
+
+    inputs: the arrays by name, in order; those in `optional` may be None, those in `absent` always are.
+    settings: how to draw each; those in `dims` count dimensions of the first array, and have this default.
+    fixed: the settings of which only the default is tried, and nobody said so.
+    """
+
+    inputs: list[str]
+    optional: list[str]
+    absent: list[str]
+    settings: dict[str, st.SearchStrategy[Any]]
+    dims: dict[str, int]
+    fixed: dict[str, Any]
+
+    @property
+    def present(self) -> list[str]:
+        """The inputs that are arrays."""
+        return [word for word in self.inputs if word not in self.absent]
+
+
+def read(op: Callable[..., Any], name: str, given: dict[str, Any]) -> tuple[Call, list[str]]:
+    """The signature, and the parameters that are None by default: arrays, or settings."""
+    if hasattr(op, "state_dict"):
+        raise TypeError(f"check_op({name}): this is a Module, whose parameters want checking, too: use check_module")
+    record = getattr(op, "op", None)
+    forward = op if record is None else record.forward
+    call, undecided = Call([], [], [], {}, {}, {}), []
+    for word, parameter in _parameters(forward, name).items():
+        if parameter.kind is parameter.VAR_KEYWORD or (word == "keep" and record is not None):
+            continue
+        annotation = _annotation(forward, word, parameter)
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            call.inputs.extend([f"{word}[0]", f"{word}[1]"])
+        elif record is not None and word in record.inputs:
+            call.inputs.append(word)
+            call.optional.extend([word] if parameter.default is None else [])
+        elif _is_array(parameter, annotation):
+            call.inputs.append(word)
+        elif _may_be_array(parameter, word, annotation) and not call.settings and word not in given:
+            undecided.append(word)
+        else:
+            _add_setting(call, name, word, parameter, annotation, given)
+    known = [*undecided, *call.settings]
+    if unknown := given.keys() - set(known):
+        said = ", ".join(known) or "none"
+        raise TypeError(f"check_op({name}): it has no setting {', '.join(sorted(unknown))}; its settings are {said}")
+    if not call.inputs:
+        raise TypeError(f"check_op({name}): its signature has no arrays, parameters without a default: pass arguments=")
+    return call, undecided
+
+
+def _parameters(forward: Callable[..., Any], name: str) -> dict[str, inspect.Parameter]:
+    """The parameters that a caller gives; those of an autograd Function are its forward's, without the context."""
+    owner, has_context = getattr(forward, "__self__", None), False
+    if isinstance(owner, type) and issubclass(owner, Function):
+        forward, has_context = owner.forward, not hasattr(owner, "setup_context")
+    try:
+        parameters = list(inspect.signature(forward).parameters.items())
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"check_op({name}): it has no signature to read: pass arguments=") from error
+    return dict(parameters[has_context:])
+
+
+def readings(call: Call, undecided: list[str]) -> Iterator[Call]:
+    """Ways to read a signature, the one that tries the most first: what is None by default may be an array."""
+    for count in range(len(undecided), -1, -1):
+        for chosen in combinations(undecided, count):
+            last = max((undecided.index(word) + 1 for word in chosen), default=0)
+            absent = [word for word in undecided[:last] if word not in chosen]
+            fixed = {**{word: None for word in undecided if word not in chosen}, **call.fixed}
+            inputs = [*call.inputs, *undecided[:last]]
+            tried = call._replace(inputs=inputs, optional=[*call.optional, *chosen], absent=absent, fixed=fixed)
+            yield tried
+            if call.dims:  # none but the default may do
+                yield tried._replace(dims={}, fixed={**fixed, **call.dims})
+
+
+def _annotation(function: Callable[..., Any], word: str, parameter: inspect.Parameter) -> Any:
+    try:
+        return typing.get_type_hints(function).get(word, parameter.annotation)
+    except (NameError, TypeError):  # a name that only a type checker knows
+        names = {kind.__name__: kind for kind in _PLAIN}
+        return names.get(str(parameter.annotation), parameter.annotation)
+
+
+def _is_array(parameter: inspect.Parameter, annotation: Any) -> bool:
+    if parameter.kind is parameter.KEYWORD_ONLY or parameter.default is not parameter.empty:
+        return False
+    return annotation not in _PLAIN and typing.get_origin(annotation) is not Literal
+
+
+def _may_be_array(parameter: inspect.Parameter, word: str, annotation: Any) -> bool:
+    by_position = parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    plain = annotation in _PLAIN or any(one in _PLAIN for one in typing.get_args(annotation))
+    return by_position and parameter.default is None and not plain and word not in _NO_ARRAYS
+
+
+def _add_setting(
+    call: Call, name: str, word: str, parameter: inspect.Parameter, annotation: Any, given: dict[str, Any]
+) -> None:
+    """How a setting is drawn: as said, as its annotation says, over the dimensions, or its default alone."""
+    default = parameter.default
+    if word in given:
+        value = given[word]
+        call.settings[word] = value if isinstance(value, st.SearchStrategy) else st.just(value)
+    elif typing.get_origin(annotation) is Literal:
+        call.settings[word] = st.sampled_from(typing.get_args(annotation))
+    elif annotation is bool or isinstance(default, bool):
+        call.settings[word] = st.booleans()
+    elif default is parameter.empty:
+        raise TypeError(
+            f"check_op({name}): the setting {word!r} has no default: say what to draw with settings={{{word!r}: ...}}"
+        )
+    else:
+        call.settings[word] = st.just(default)
+        if word in _DIMENSIONS and isinstance(default, int):
+            call.dims[word] = default
+        else:
+            call.fixed[word] = default
