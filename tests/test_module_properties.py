@@ -12,6 +12,7 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.database import InMemoryExampleDatabase
 from specs.modules import MODULES
+from testing.registered import each, holds, public, without_spec
 
 import minigrad
 from minigrad import Tensor, nn
@@ -29,11 +30,8 @@ WITHOUT = {
 
 
 def test_every_module_has_a_spec() -> None:
-    public = {name for name in nn.__all__ if isinstance(getattr(nn, name), type)}
-    modules = {name for name in public if issubclass(getattr(nn, name), nn.Module)}
-    without = sorted(modules - {spec.name for spec in MODULES} - WITHOUT.keys())
+    without = without_spec(public(nn, nn.Module), MODULES, WITHOUT)
     assert not without, f"write a ModuleSpec in tests/specs/modules for {', '.join(without)}"
-    assert modules >= WITHOUT.keys(), f"no module is called {sorted(WITHOUT.keys() - modules)}"
 
 
 def test_no_module_has_two_specs() -> None:
@@ -41,20 +39,9 @@ def test_no_module_has_two_specs() -> None:
     assert len(names) == len(set(names)), sorted(name for name in names if names.count(name) > 1)
 
 
-def _cases() -> list[object]:
-    found: list[object] = []
-    for spec in MODULES:
-        for prop in MODULE_PROPERTIES.of(spec):
-            marks = [pytest.mark.oracle] if "pytorch" in prop.name else []
-            found.append(pytest.param(spec, prop, id=f"{spec.name}-{prop.name}", marks=marks))
-    return found
-
-
-@pytest.mark.parametrize(("spec", "prop"), _cases())
+@pytest.mark.parametrize(("spec", "prop"), each(MODULE_PROPERTIES, MODULES))
 def test_property(spec: ModuleSpec, prop: Property[ModuleSpec]) -> None:
-    if "pytorch" in prop.name:
-        pytest.importorskip("torch")
-    verify(spec, prop)
+    holds(spec, prop)
 
 
 # ---- the checks are checked -----------------------------------------------------------------------------------------

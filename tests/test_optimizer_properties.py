@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import Phase
 from hypothesis import strategies as st
+from sabotage.right import Descent
 from specs.optimizers import OPTIMIZERS
+from testing.registered import each, holds, public, without_spec
 
 import minigrad
 from minigrad import optim
@@ -20,27 +22,14 @@ WITHOUT = {"Optimizer": "the base of all: it has no update of its own"}
 
 
 def test_every_optimizer_has_a_spec() -> None:
-    public = {name for name in optim.__all__ if isinstance(getattr(optim, name), type)}
-    optimizers = {name for name in public if issubclass(getattr(optim, name), optim.Optimizer)}
-    without = sorted(optimizers - {spec.name for spec in OPTIMIZERS} - WITHOUT.keys())
+    without = without_spec(public(optim, optim.Optimizer), OPTIMIZERS, WITHOUT)
     assert not without, f"write an OptimizerSpec in tests/specs/optimizers.py for {', '.join(without)}"
 
 
-def _cases() -> list[object]:
-    found: list[object] = []
-    for spec in OPTIMIZERS:
-        for prop in OPTIMIZER_PROPERTIES.of(spec):
-            marks = [pytest.mark.oracle] if "pytorch" in prop.name else []
-            found.append(pytest.param(spec, prop, id=f"{spec.name}-{prop.name}", marks=marks))
-    return found
-
-
 @pytest.mark.filterwarnings("ignore:Sparse invariant checks:UserWarning")
-@pytest.mark.parametrize(("spec", "prop"), _cases())
+@pytest.mark.parametrize(("spec", "prop"), each(OPTIMIZER_PROPERTIES, OPTIMIZERS))
 def test_property(spec: OptimizerSpec, prop: Property[OptimizerSpec]) -> None:
-    if "pytorch" in prop.name:
-        pytest.importorskip("torch")
-    verify(spec, prop)
+    holds(spec, prop)
 
 
 # ---- the checks are checked -----------------------------------------------------------------------------------------
@@ -165,28 +154,6 @@ def test_a_wrong_update_is_caught() -> None:
     check_optimizer(OptimizerSpec(Plain, _RATES, update), max_examples=10)
     with pytest.raises(AssertionError, match="by the paper"):
         check_optimizer(OptimizerSpec(Plain, _RATES, lambda *given: 1.01 * update(*given)), max_examples=10)
-
-
-class Descent(optim.Optimizer):
-    """A step as in a textbook, which knows nothing of sparse gradients and asks nothing of its settings."""
-
-    def __init__(self, params: Any, lr: float = 0.1) -> None:
-        super().__init__(params, {"lr": lr})
-
-    def _check_settings(self, group: dict[str, Any]) -> None:
-        """Any number will do."""
-
-    def step(self, closure: Any = None) -> Any:
-        loss = None
-        if closure is not None:
-            with minigrad.enable_grad():
-                loss = closure()
-        with minigrad.no_grad():
-            for group in self.param_groups:
-                for one in group["params"]:
-                    if one.grad is not None:
-                        one.add_(one.grad * -group["lr"])
-        return loss
 
 
 def test_of_a_users_class_nothing_is_asked_that_it_does_not_say() -> None:

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 from hypothesis.database import InMemoryExampleDatabase
+from sabotage.right import SignedSquare
 
 import minigrad
 from minigrad import primitive
-from minigrad.autograd import Function
 from minigrad.backend import Array
 from minigrad.testing import GradcheckError, OpSpec, check_case, check_op, gradcheck, gradgradcheck
 from minigrad.testing.properties import PROPERTIES, verify
@@ -116,22 +116,10 @@ def test_numbers_of_both_signs_are_tried_where_zero_alone_is_no_input() -> None:
     assert notes[0] == "inputs: x, any shape, numbers in (-3, 3) without 0"
 
 
-class Square(Function):
-    @staticmethod
-    def forward(ctx: Any, x: Any) -> Any:
-        ctx.save_for_backward(x)
-        return x * x
-
-    @staticmethod
-    def backward(ctx: Any, g: Any) -> Any:
-        (x,) = ctx.saved_tensors
-        return 2 * g * x
-
-
-@pytest.mark.parametrize("op", [Square, Square.apply])
+@pytest.mark.parametrize("op", [SignedSquare, SignedSquare.apply])
 def test_a_function_of_ones_own_is_called_as_its_forward_says(op: Any) -> None:
     report = check_op(op, **QUICK)
-    assert (report.name, report.notes[0]) == ("Square.apply", "inputs: x, any shape, numbers in (-3, 3)")
+    assert (report.name, report.notes[0]) == ("SignedSquare.apply", "inputs: input, any shape, numbers in (-3, 3)")
 
 
 def test_batches_of_matrices_are_found() -> None:
