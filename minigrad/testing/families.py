@@ -19,12 +19,12 @@ class Family(NamedTuple):
     tried: Sequence[Sequence[Shape]]
 
 
-_SHAPES: list[Shape] = [(2, 3), (2,), (1, 3), (2, 1, 3), (), (0,), (2, 0)]
+_SHAPES: list[Shape] = [(2, 3), (2,), (1, 3), (2, 1, 3), (), (0,), (2, 0), (0, 3)]
 _STRETCHED = [((2, 3), (3,)), ((2, 1), (1, 3)), ((), (2,)), ((2,), ()), ((0, 1), (2,))]
 
 
-def families(count: int) -> list[Family]:
-    """Groups of `count` shapes, the widest first."""
+def families(count: int, whole: int | None = None) -> list[Family]:
+    """Groups of `count` shapes, the widest first; `whole` is the place of an input of whole numbers."""
     same = [
         _alike(count, "one shape for all" if count > 1 else "any shape", {}),
         _alike(count, "one shape, not empty", {"min_side": 1}),
@@ -32,7 +32,8 @@ def families(count: int) -> list[Family]:
         _alike(count, "one shape of 1 dimension or more, not empty", {"min_dims": 1, "min_side": 1}),
     ]
     stretched = [] if count == 1 else [_stretched(count, min_side) for min_side in (0, 1)]
-    return [*stretched, *same, *_matrices(count)]
+    labels = [] if whole is None else [_labels(count, whole)]
+    return [*stretched, *same, *labels, *_matrices(count)]
 
 
 def _alike(count: int, title: str, bounds: dict[str, int]) -> Family:
@@ -46,6 +47,16 @@ def _stretched(count: int, min_side: int) -> Family:
     tried = [[*pair, *[pair[1]] * (count - 2)] for pair in _STRETCHED if not (min_side and 0 in pair[0])]
     tried += [[shape] * count for shape in _SHAPES if not (min_side and 0 in shape)]
     return Family(title, broadcastable(count, min_side=min_side), tried)
+
+
+def _labels(count: int, whole: int) -> Family:
+    """A whole number for each row, as of an index or the right classes."""
+
+    def make(n: int, m: int) -> list[Shape]:
+        return [(n,) if place == whole else (n, m) for place in range(count)]
+
+    drawn = st.builds(make, st.integers(1, 3), st.integers(1, 3))
+    return Family("matrices and a number a row, (n, m), (n,)", drawn, [make(2, 3), make(1, 1), make(3, 2)])
 
 
 def _matrices(count: int) -> list[Family]:

@@ -6,7 +6,7 @@ narrower choice leaves out is said in the report, with what the op did there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from minigrad.core.tensor import Tensor, wrap
 from minigrad.testing.families import Family, families
 from minigrad.testing.signature import Call, read, readings
-from minigrad.testing.strategies import Host, Interval, Shape, arrays
+from minigrad.testing.strategies import Host, Interval, Shape, arrays, integers
 from minigrad.testing.strategies.arrays import grid_of
 from minigrad.testing.trying import simplest
 
@@ -72,10 +72,10 @@ def infer(
     Raises TypeError, in a sentence that says what to pass, when no arguments are found that the op takes.
     """
     domains = DOMAINS if domain is None else ((domain, ()),)
-    refused: list[_Refusal] = []
+    plainest: tuple[Call, list[_Refusal]]
     for call in readings(*read(op, name, settings)):
-        refused = []
-        for family in families(len(call.present)):
+        refused: list[_Refusal] = []
+        for family in families(len(call.present), call.present.index(call.whole) if call.whole else None):
             for interval, gaps in domains:
                 intervals, away = _one_each(interval, len(call.present), name), (*kinks, *gaps)
                 refusal = _refusal_of(op, call, family, intervals, away)
@@ -85,11 +85,14 @@ def infer(
                 refused.append(refusal)
                 if not refusal.of_numbers:
                     break  # other numbers make no difference
-    raise _nothing_found(name, call, refused, [_said(*one) for one in domains])
+        if not call.whole:
+            plainest = call, refused
+    raise _nothing_found(name, *plainest, [_said(*one) for one in domains])
 
 
 def _notes(call: Call, family: Family, interval: Any, gaps: Sequence[float], refused: list[_Refusal]) -> list[str]:
-    notes = [f"inputs: {', '.join(call.present)}, {family.title}, numbers in {_said(interval, gaps)}"]
+    whole = f", in {call.whole} whole ones from 0" if call.whole else ""
+    notes = [f"inputs: {', '.join(call.present)}, {family.title}, numbers in {_said(interval, gaps)}{whole}"]
     settings = [word for word in call.settings if word not in call.fixed]
     notes += [f"settings: {', '.join(settings)}"] if settings else []
     return notes + [f"nothing wider: {one}" for one in dict.fromkeys(map(str, refused))]
@@ -131,35 +134,48 @@ def _refusal_of(
     """What was wrong with a call of a family; None if the op takes all that is tried."""
     plain = {setting: simplest(strategy) for setting, strategy in call.settings.items()}
     for group in family.tried:
-        ndim = len(group[0])
-        for seed, settings in enumerate([plain, *({**plain, **dims} for dims in _corners_of(call.dims, ndim))]):
-            values = dict(zip(call.present, _some_numbers(group, intervals, kinks, seed % 2), strict=True))
+        for seed, other in enumerate(_other_settings(call, len(group[0]))):
+            values = _some_numbers(call, group, intervals, kinks, seed % 2)
             without = {word: one for word, one in values.items() if word not in call.optional}
             for given in [values] if len(without) == len(values) else [values, without]:
-                said, error = _refusal(op, [given.get(word) for word in call.inputs], settings)
+                said, error = _refusal(op, [given.get(word) for word in call.inputs], {**plain, **other})
                 if said:
                     of_numbers = said == _NOT_FINITE and all(0 not in shape for shape in group)
                     numbers = " and ".join(dict.fromkeys(_said(one) for one in intervals))
                     where = " and ".join(map(str, group)) + (f" in {numbers}" if of_numbers else "")
-                    return _Refusal(where, said, of_numbers, error)
+                    with_these = ", ".join(f"{word}={value!r}" for word, value in other.items())
+                    return _Refusal(where, said + (f" (with {with_these})" if other else ""), of_numbers, error)
     return None
 
 
-def _corners_of(dims: dict[str, int], ndim: int) -> list[dict[str, int]]:
-    """Settings to try besides the simplest: the same again for other numbers, and the first and last dimension."""
+def _other_settings(call: Call, ndim: int) -> list[dict[str, Any]]:
+    """What is tried in place of the simplest settings: nothing, the same again for other numbers, the first and the
+    last dimension, and each choice."""
     first, last = -max(ndim, 1), max(ndim, 1) - 1
-    return [dict.fromkeys(dims, end) for end in (first, last)] if dims else [{}]
+    ends = [dict.fromkeys(call.dims, end) for end in (first, last)] if call.dims else [{}]
+    return [{}, *ends, *({word: one} for word, values in call.choices.items() for one in values[1:])]
 
 
 def _some_numbers(
-    group: Sequence[Shape], intervals: Sequence[Interval], kinks: Sequence[float], seed: int
-) -> Iterator[Host]:
-    """Numbers all over the intervals: the first draw has the extremes."""
+    call: Call, group: Sequence[Shape], intervals: Sequence[Interval], kinks: Sequence[float], seed: int
+) -> dict[str, Host]:
+    """Numbers all over the intervals for each input: the first draw has the extremes."""
     rng = np.random.default_rng(seed)
-    for shape, (low, high) in zip(group, intervals, strict=True):
+    found: dict[str, Host] = {}
+    for word, shape, (low, high) in zip(call.present, group, intervals, strict=True):
+        if word == call.whole:
+            found[word] = rng.integers(0, _indices_below(call, group), shape)
+            continue
         grid = np.sort(grid_of((low, high), kinks))
         picked = rng.permutation(np.resize(grid[[0, -1, len(grid) // 2]] if seed == 0 else grid, max(1, grid.size)))
-        yield np.resize(picked, shape)
+        found[word] = np.resize(picked, shape)
+    return found
+
+
+def _indices_below(call: Call, group: Sequence[Shape]) -> int:
+    """Whole numbers below this are indices of any dimension of the other inputs."""
+    others = [shape for word, shape in zip(call.present, group, strict=True) if word != call.whole]
+    return max(1, min((side for shape in others for side in shape), default=1))
 
 
 def _refusal(
@@ -188,8 +204,11 @@ def _drawn(
         shapes_drawn = draw(family.drawn)
         inputs: dict[str, Any] = {}
         for word, shape, interval in zip(call.present, shapes_drawn, intervals, strict=True):
-            if not (word in call.optional and draw(st.booleans())):
-                inputs[word] = draw(arrays(shape, domain=interval, kinks=kinks, distinct=distinct))
+            if word in call.optional and draw(st.booleans()):
+                continue
+            real = arrays(shape, domain=interval, kinks=kinks, distinct=distinct)
+            whole = integers(shape, 0, _indices_below(call, shapes_drawn))
+            inputs[word] = draw(whole if word == call.whole else real)
         ndim = max(1, len(shapes_drawn[0]))  # a 0-d tensor counts as 1-d
         dims = {word: draw(st.integers(-ndim, ndim - 1)) for word in call.dims}
         settings = {word: draw(strategy) for word, strategy in call.settings.items()}

@@ -21,8 +21,10 @@ class Call(NamedTuple):
     """How to read a signature.
 
     inputs: the arrays by name, in order; those in `optional` may be None, those in `absent` always are.
-    settings: how to draw each; those in `dims` count dimensions of the first array, and have this default.
+    settings: how to draw each; those in `dims` count dimensions of the first array, and have this default; those in
+        `choices` have only these few values.
     fixed: the settings of which only the default is tried, and nobody said so.
+    whole: the input that has whole numbers, such as an index; "" if none has.
     """
 
     inputs: list[str]
@@ -30,7 +32,9 @@ class Call(NamedTuple):
     absent: list[str]
     settings: dict[str, st.SearchStrategy[Any]]
     dims: dict[str, int]
+    choices: dict[str, tuple[Any, ...]]
     fixed: dict[str, Any]
+    whole: str = ""
 
     @property
     def present(self) -> list[str]:
@@ -44,7 +48,7 @@ def read(op: Callable[..., Any], name: str, given: dict[str, Any]) -> tuple[Call
         raise TypeError(f"check_op({name}): this is a Module, whose parameters want checking, too: use check_module")
     record = getattr(op, "op", None)
     forward = op if record is None else record.forward
-    call, undecided = Call([], [], [], {}, {}, {}), []
+    call, undecided = Call([], [], [], {}, {}, {}, {}), []
     for word, parameter in _parameters(forward, name).items():
         if parameter.kind is parameter.VAR_KEYWORD or (word == "keep" and record is not None):
             continue
@@ -81,8 +85,15 @@ def _parameters(forward: Callable[..., Any], name: str) -> dict[str, inspect.Par
     return dict(parameters[has_context:])
 
 
-def readings(call: Call, undecided: list[str]) -> Iterator[Call]:
-    """Ways to read a signature, the one that tries the most first: what is None by default may be an array."""
+def readings(call: Call, undecided: list[str]) -> list[Call]:
+    """Ways to read a signature: real numbers in all inputs, then whole ones in one of several, as in an index."""
+    real = list(_of_real_numbers(call, undecided))
+    several = [one for one in real if len(one.present) > 1]
+    return real + [one._replace(whole=word) for one in several for word in one.present]
+
+
+def _of_real_numbers(call: Call, undecided: list[str]) -> Iterator[Call]:
+    """The way that tries the most comes first: what is None by default may be an array."""
     for count in range(len(undecided), -1, -1):
         for chosen in combinations(undecided, count):
             last = max((undecided.index(word) + 1 for word in chosen), default=0)
@@ -124,8 +135,10 @@ def _add_setting(
         value = given[word]
         call.settings[word] = value if isinstance(value, st.SearchStrategy) else st.just(value)
     elif typing.get_origin(annotation) is Literal:
-        call.settings[word] = st.sampled_from(typing.get_args(annotation))
+        call.choices[word] = typing.get_args(annotation)
+        call.settings[word] = st.sampled_from(call.choices[word])
     elif annotation is bool or isinstance(default, bool):
+        call.choices[word] = (False, True)
         call.settings[word] = st.booleans()
     elif default is parameter.empty:
         raise TypeError(

@@ -16,6 +16,7 @@ from minigrad.testing.strategies import arrays, shapes
 from testing.wrong_ops import cube, product, scaled
 
 QUICK: dict[str, Any] = {"max_examples": 10, "derandomize": True, "database": None}
+THOROUGH = {**QUICK, "max_examples": 100}
 
 
 def inputs_of(report: Report) -> str:
@@ -43,6 +44,26 @@ FOUND = {
         lambda x, w, b: minigrad.nn.functional.linear(x, w, b),
         "x, w, b, rows and a weight, (n, k), (m, k), (m,), numbers in (-3, 3)",
     ),
+    "a table": (
+        lambda index, table: minigrad.nn.functional.embedding(index, table),
+        "index, table, matrices and a number a row, (n, m), (n,), numbers in (-3, 3), in index whole ones from 0",
+    ),
+    "the right classes": (
+        lambda x, labels: minigrad.nn.functional.nll_loss(x, labels),
+        "x, labels, matrices and a number a row, (n, m), (n,), numbers in (-3, 3), in labels whole ones from 0",
+    ),
+    "an index like the input": (
+        lambda x, index: x.gather(1, index),
+        "x, index, matrices of one shape, (n, m), numbers in (-3, 3), in index whole ones from 0",
+    ),
+    "real numbers where they will do": (
+        lambda x, target: minigrad.nn.functional.cross_entropy(x, target),
+        "x, target, one shape of 1 dimension or more, not empty, numbers in (-3, 3)",
+    ),
+    "what one choice needs": (
+        lambda x, flipped=False: (x.mT if flipped else x) @ x,
+        "x, square matrices, (n, n), numbers in (-3, 3)",
+    ),
 }
 
 
@@ -66,6 +87,37 @@ def test_settings_are_read_from_the_signature() -> None:
     assert report.skipped["scale=2.0"] == said
     assert said in str(report)
     assert seen == {(mode, keepdim, 2.0) for mode in ("mean", "sum") for keepdim in (False, True)}
+
+
+def test_a_wrong_rule_behind_a_flag_or_an_index_is_found() -> None:
+    def half_when_flipped(x: Any, flipped=False) -> Any:
+        return (x + x.detach()) * x if flipped else x * x
+
+    def one_row_at_most(x: Any, index: Any) -> Any:
+        rows = x.index_select(0, index)
+        return rows if len(set(index.tolist())) == len(index) else rows.detach() + 0 * rows
+
+    for op, expected in ((half_when_flipped, "'flipped': True"), (one_row_at_most, "array([0, 0])")):
+        with pytest.raises(GradcheckError) as caught:
+            check_op(op, **{**QUICK, "max_examples": 40})
+        assert expected in "\n".join(caught.value.__notes__)
+
+
+def test_whole_numbers_are_indices_of_every_dimension() -> None:
+    seen: set[tuple[Any, ...]] = set()
+
+    def op(x: Any, index: Any) -> Any:
+        assert index.dtype == minigrad.int64
+        seen.update(index.reshape(-1).tolist())
+        return x.gather(0, index) + x.gather(1, index)
+
+    check_op(op, **{**QUICK, "max_examples": 20})
+    assert seen == {0, 1, 2}
+
+
+def test_a_choice_that_the_op_refuses_is_said() -> None:
+    with pytest.raises(TypeError, match=r"raised AttributeError: .* \(with flag=True\), on whatever it is called with"):
+        check_op(lambda x, flag=False: x.nothing if flag else x * 1, **QUICK)
 
 
 def test_settings_and_arguments_can_be_given() -> None:
@@ -120,8 +172,6 @@ def test_what_cannot_be_checked_is_said_in_a_sentence() -> None:
 
 
 # ---- what is wrong is shown at its smallest -------------------------------------------------------------------------
-
-THOROUGH = {**QUICK, "max_examples": 100}
 
 
 def pasted_call(error: BaseException) -> str:
