@@ -41,7 +41,7 @@ def check_op(
         arguments: draws `(inputs, settings)`. Without it they are found from the signature and by trial (`infer.py`):
             positional parameters without a default are arrays, all others settings; then the first of several families
             of shapes and intervals of numbers that the op takes; where real numbers will not do, one of several inputs
-            has whole ones, as an index. Settings that are bools or Literals are drawn, the others stay as they are.
+            has whole ones, as an index. A dim, a bool and a Literal are drawn, other settings stay as they are.
         domain: the open interval of the numbers, or one for each input.
         kinks: numbers to stay away from, where the op has no derivative.
         settings: how to draw settings, by name: strategies, or values.

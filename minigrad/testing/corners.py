@@ -7,13 +7,13 @@ none such tries one.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
 
-from minigrad.testing.trying import Corners
+from minigrad.testing.trying import Corner, Corners
 
 if TYPE_CHECKING:
     from minigrad.testing.spec import Case, OpSpec
@@ -32,14 +32,18 @@ class OpCorners(Corners):
         """Note a call; one of which the numbers tell nothing does not count."""
         self.seen |= set() if _plain(case) else corners_of(case)
 
-    def unseen(self) -> list[Case]:
+    def unseen(self) -> list[Corner]:
         """Calls for the corners that were not seen; several may be seen with one."""
-        cases: list[Case] = []
-        for corner, case in _corner_cases(self.spec).items() if len(self.seen) < len(CORNERS) else ():
-            if corner not in self.seen:
-                cases.append(case)
+        found: list[Corner] = []
+        for name, case in _corner_cases(self.spec).items() if len(self.seen) < len(CORNERS) else ():
+            if name not in self.seen:
+                found.append(Corner(case, self.spec.cases().filter(partial(_is_at, name))))
                 self.seen |= corners_of(case)
-        return cases
+        return found
+
+
+def _is_at(name: str, case: Case) -> bool:
+    return name in corners_of(case)
 
 
 def corners_of(case: Case) -> set[str]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from hypothesis.errors import HypothesisException
+from hypothesis.errors import HypothesisException, Unsatisfiable
 
 from minigrad.testing.example import AGAIN, said_again
 
@@ -26,14 +27,21 @@ Seen = Literal["all", "kink", "nothing"]  # how much of a case a property looked
 # ---- what is tried --------------------------------------------------------------------------------------------------
 
 
+class Corner(NamedTuple):
+    """A case that a run has to look at, and how all cases of its kind are drawn."""
+
+    case: Any
+    alike: st.SearchStrategy[Any]
+
+
 class Corners:
-    """Cases that a run looks at besides those drawn, if these were not among them. Here: none."""
+    """What a run looks at besides the cases drawn, if no such case was among them. Here: nothing."""
 
     def see(self, case: Any) -> None:
         """Note a case that was drawn."""
 
-    def unseen(self) -> list[Any]:
-        """The cases still to be tried."""
+    def unseen(self) -> list[Corner]:
+        """What is still to be tried."""
         return []
 
 
@@ -141,7 +149,7 @@ def verify(spec: S, prop: Property[S] | Sequence[Property[S]], **given_settings:
         _keep_apart(holds, spec, props)
     holds()
     if not all(one.once for one in props):
-        looks += [at_corner(spec, props, case, options) for case in corners.unseen()]
+        looks += [at_corner(spec, props, corner, options) for corner in corners.unseen()]
     return tried(looks)
 
 
@@ -176,17 +184,40 @@ def _keep_apart(holds: Any, spec: Spec, props: Sequence[Property[Any]]) -> None:
     holds.hypothesis.inner_test._hypothesis_internal_add_digest = digest
 
 
-def at_corner(spec: S, props: Sequence[Property[S]], case: Any, options: dict[str, Any]) -> Seen:
-    """Properties on one case, with whatever else they draw."""
+def at_corner(spec: S, props: Sequence[Property[S]], corner: Corner, options: dict[str, Any]) -> Seen:
+    """Properties on one case, with whatever else they draw; of what fails, the smallest of its kind is shown."""
     looks: list[Seen] = []
 
     @settings(**{**options, "max_examples": 1, "phases": [Phase.generate], "database": None})
     @given(data=st.data())
     def holds(data: st.DataObject) -> None:
-        looks.append(_look(spec, props, case.copy(), data.draw))
+        looks.append(_look(spec, props, corner.case.copy(), data.draw))
 
-    holds()
-    return _most(looks)
+    try:
+        holds()
+    except Exception as error:
+        failed = error
+    else:
+        return _most(looks)
+    if Phase.shrink in settings(**options).phases:
+        _find_smallest(spec, props, corner, options)
+    raise failed
+
+
+def _find_smallest(spec: S, props: Sequence[Property[S]], corner: Corner, options: dict[str, Any]) -> None:
+    """Raise what the smallest case of a corner's kind does, if one without the properties is drawn.
+
+    Hypothesis makes a case smaller only if it drew it itself.
+    """
+    how = {"max_examples": 100, "database": None, "suppress_health_check": list(HealthCheck)}
+
+    @settings(**{**options, **how, "phases": [Phase.generate, Phase.shrink]})
+    @given(case=corner.alike, data=st.data())
+    def holds(case: Any, data: st.DataObject) -> None:
+        _look(spec, props, case, data.draw)
+
+    with suppress(Unsatisfiable):  # none of the kind was drawn
+        holds()
 
 
 def _look(spec: S, props: Sequence[Property[S]], case: Any, draw: Draw) -> Seen:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import Phase
 from hypothesis import strategies as st
 
 from minigrad import fused, primitive, sin
@@ -13,6 +14,7 @@ from minigrad.backend import Array
 from minigrad.testing import Case, OpSpec
 from minigrad.testing.properties import PROPERTIES, Property, verify
 from minigrad.testing.strategies import arrays, shapes
+from minigrad.testing.trying import Corner, at_corner
 from testing.wrong_ops import centred, remembers
 
 QUICK: dict[str, Any] = {"max_examples": 40, "derandomize": True, "database": None}
@@ -100,6 +102,61 @@ def test_an_op_that_is_wrong_at_a_corner_alone_is_found() -> None:
     for corner in (lambda shape: shape == (), lambda shape: 1 in shape):
         with pytest.raises(AssertionError, match="output 0"):
             verify(twice_unless(corner), PROPERTIES["equals_reference"], **few)
+
+
+@primitive
+def tripled_in_three_dimensions(input: Array) -> Array:
+    """2 x, but 3 x where there are as many dimensions."""
+    return input * (3 if len(input.shape) == 3 else 2)
+
+
+tripled_in_three_dimensions.vjp(input=lambda g, input_shape: g * (3 if len(input_shape) == 3 else 2))
+
+
+@primitive
+def tripled_beside_zero(input: Array) -> Array:
+    """2 x, but 3 x where an element is zero."""
+    return input * (2 if input.all() else 3)
+
+
+tripled_beside_zero.vjp(input=lambda g: g * 2)
+
+SMALLEST: dict[str, tuple[Any, Any, str]] = {
+    "three dimensions": (tripled_in_three_dimensions, shapes(), "inputs=[np.array([[[1.0]]])]"),
+    "a zero": (tripled_beside_zero, (2,), "inputs=[np.array([1.0, 0.0])]"),
+}
+
+
+@pytest.mark.parametrize("name", SMALLEST)
+def test_of_a_corner_the_smallest_call_is_shown(name: str) -> None:
+    op, shape, expected = SMALLEST[name]
+    spec = OpSpec(op, lambda x: x * 2, arrays(shape).map(lambda x: ([x], {})))
+    few = {**QUICK, "max_examples": 1}  # which is the simplest call, in which nothing is wrong
+    with pytest.raises(AssertionError, match="output 0") as caught:
+        verify(spec, PROPERTIES["equals_reference"], **few)
+    assert expected in "\n".join(caught.value.__notes__)
+
+
+def test_without_shrinking_a_corner_is_shown_as_it_is() -> None:
+    calls: list[Case] = []
+
+    def look(spec: OpSpec, case: Case, draw: Any) -> None:
+        calls.append(case)
+        assert case.inputs[0].ndim < 3
+
+    few: dict[str, Any] = {**QUICK, "max_examples": 1, "phases": [Phase.generate]}
+    with pytest.raises(AssertionError):
+        verify(OpSpec("exp"), Property(look), **few)
+    assert len({case.inputs[0].tobytes() for case in calls if case.inputs[0].ndim == 3}) == 1
+
+
+def test_a_corner_of_which_no_other_call_is_drawn_is_shown_as_it_is() -> None:
+    case = Case((np.full((2, 1, 1), 2.5),), {})
+    spec = OpSpec(tripled_in_three_dimensions, lambda x: x * 2)
+    seldom = Corner(case, spec.cases().filter(lambda case: False))
+    with pytest.raises(AssertionError, match="output 0") as caught:
+        at_corner(spec, [PROPERTIES["equals_reference"]], seldom, QUICK)
+    assert "inputs=[np.array([[[2.5]], [[2.5]]])]" in "\n".join(caught.value.__notes__)
 
 
 def test_several_properties_can_be_tried_on_the_same_calls() -> None:
