@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import minigrad
 import minigrad.nn.functional as F
 from minigrad import nn
+from minigrad.core.errors import AnomalyError
 from minigrad.core.rows import Rows
 
 V, D = 5, 2  # rows of the table, and their width
@@ -68,6 +69,93 @@ def test_grad_gives_the_same_and_so_does_create_graph(uses: list[str]) -> None:
     assert answers[0] == answers[1] == answers[2]
 
 
+# ---- one lookup, with the numbers that come out ----------------------------------------------------------------------
+
+INDEX = [2, 0, 2]
+G = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
+DENSE = np.array([[3, 4], [0, 0], [6, 8], [0, 0], [0, 0]])  # of the rows looked up, for `G`
+
+sparse_or_not = pytest.mark.parametrize("sparse", [False, True])
+in_either_order = pytest.mark.parametrize("rows_first", [False, True])
+
+
+def looked_up(w: minigrad.Tensor, sparse: bool) -> minigrad.Tensor:
+    return (F.embedding(minigrad.tensor(INDEX), w, sparse=sparse) * minigrad.tensor(G)).sum()
+
+
+@sparse_or_not
+def test_grad_gives_rows_only_where_asked(sparse: bool) -> None:
+    w = table()
+    (gradient,) = minigrad.grad(looked_up(w, sparse), w)
+    assert type(gradient) is (Rows if sparse else minigrad.Tensor)
+    assert dense(gradient) == DENSE.tolist()
+
+
+@sparse_or_not
+def test_backward_twice_adds_up(sparse: bool) -> None:
+    w = table()
+    for _ in range(2):
+        looked_up(w, sparse).backward()
+    assert type(w.grad) is (Rows if sparse else minigrad.Tensor)
+    assert dense(w.grad) == (2 * DENSE).tolist()
+
+
+@sparse_or_not
+def test_backward_into_chosen_inputs(sparse: bool) -> None:
+    w, other = table(), minigrad.ones(1, requires_grad=True)
+    (looked_up(w, sparse) * other).sum().backward(inputs=[w])
+    assert type(w.grad) is (Rows if sparse else minigrad.Tensor)
+    assert dense(w.grad) == DENSE.tolist()
+    assert other.grad is None
+
+
+@in_either_order
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_rows_and_a_dense_gradient_add_up_on_their_way(rows_first: bool, create_graph: bool) -> None:
+    w = table()
+    parts = [lambda: looked_up(w, True), lambda: (w * w).sum()]
+    first, second = (part() for part in (parts if rows_first else parts[::-1]))
+    (gradient,) = minigrad.grad(first + second, w, create_graph=create_graph)
+    assert dense(gradient) == (DENSE + 2 * w.detach().numpy()).tolist()
+
+
+@in_either_order
+def test_rows_and_a_dense_gradient_add_up_in_dot_grad(rows_first: bool) -> None:
+    w = table()
+    parts = [lambda: looked_up(w, True), lambda: (w * 2.0).sum()]
+    for part in parts if rows_first else parts[::-1]:
+        part().backward()
+    assert type(w.grad) is minigrad.Tensor
+    assert dense(w.grad) == (DENSE + 2).tolist()
+
+
+def test_a_hook_on_the_table_sees_a_dense_gradient() -> None:
+    w, seen = table(), []
+    w.register_hook(lambda gradient: seen.append(gradient.numpy().tolist()))
+    looked_up(w, False).backward()
+    assert seen == [DENSE.tolist()]
+
+
+def test_a_computed_table_gets_a_dense_gradient() -> None:
+    w = table()
+    looked_up(w * 2.0, False).backward()
+    assert dense(w.grad) == (2 * DENSE).tolist()
+
+
+@sparse_or_not
+@pytest.mark.parametrize(("value", "said"), [(np.nan, "NaN flows into"), (np.inf, "an infinity flows into")])
+def test_anomaly_detection_reads_rows(sparse: bool, value: float, said: str) -> None:
+    with minigrad.autograd.detect_anomaly():
+        w = table()
+        looked_up(w, sparse).backward()  # finite, and so quiet
+        result = F.embedding(minigrad.tensor(INDEX), w, sparse=sparse)
+        with pytest.raises(AnomalyError, match=f"{said} the gradient of 'embedding"):
+            result.backward(minigrad.full((3, D), value, dtype=minigrad.float64))
+
+
+# ---- rows and what they say ------------------------------------------------------------------------------------------
+
+
 def test_they_stay_rows_where_that_was_asked_for() -> None:
     w = table()
     seen = []
@@ -98,12 +186,12 @@ def test_what_rows_say_of_themselves() -> None:
 def test_they_are_in_memory_of_their_own(by: str) -> None:
     """What flowed in belongs to the caller; here it becomes the rows as it is."""
     w, flowing = table(), minigrad.ones(2, D, dtype=minigrad.float64)
-    looked_up = F.embedding(minigrad.tensor([1, 3]), w, sparse=True)
+    result = F.embedding(minigrad.tensor([1, 3]), w, sparse=True)
     if by == "backward":
-        looked_up.backward(flowing)
+        result.backward(flowing)
         gradient = w.grad
     else:
-        (gradient,) = minigrad.grad(looked_up, w, flowing)
+        (gradient,) = minigrad.grad(result, w, flowing)
     gradient.values().mul_(5)
     assert flowing.tolist() == [[1, 1], [1, 1]]
 

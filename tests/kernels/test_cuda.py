@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from minigrad.kernels import cuda_source, reference
 from minigrad.kernels.cuda_source import BODIES, PREAMBLE, SUMS, Body
+from minigrad.testing.running import frozen
 
 C_TYPES = {"int64": "long long", "bool": "bool"}
 CTYPES = {"int64": ctypes.c_longlong, "bool": ctypes.c_bool}
@@ -166,11 +167,6 @@ def cuda(tmp_path_factory):
             del sys.modules[name]
     del sys.modules["cupy"]
     sys.modules.update(before)
-
-
-def frozen(array):
-    array.flags.writeable = False
-    return array
 
 
 def assert_same(found, wanted):

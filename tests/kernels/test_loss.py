@@ -10,20 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minigrad.kernels import cpu, cpu_loss, pool, reference, reference_loss
+from minigrad.testing.running import frozen
 
 IGNORED = -100
-
-
-@pytest.fixture(autouse=True)
-def _threads_as_before():
-    before = pool.get_num_threads()
-    yield
-    pool.set_num_threads(before)
-
-
-def frozen(array):
-    array.flags.writeable = False
-    return array
 
 
 class Case:

@@ -11,13 +11,6 @@ from hypothesis import strategies as st
 from minigrad.kernels import memory, pool
 
 
-@pytest.fixture(autouse=True)
-def _threads_as_before():
-    before = pool.get_num_threads()
-    yield
-    pool.set_num_threads(before)
-
-
 @given(count=st.integers(0, 1000), grain=st.integers(1, 100), threads=st.integers(1, 5))
 def test_pieces_make_up_the_whole(count, grain, threads):
     pool.set_num_threads(threads)

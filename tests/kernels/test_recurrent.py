@@ -9,21 +9,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from minigrad.kernels import cpu, pool, reference
+from minigrad.testing.running import frozen
 
 KINDS = {"lstm": 4, "gru": 3, "rnn": 1}  # gates
 STATES = {"lstm": 2, "gru": 1, "rnn": 1}
-
-
-@pytest.fixture(autouse=True)
-def _threads_as_before():
-    before = pool.get_num_threads()
-    yield
-    pool.set_num_threads(before)
-
-
-def frozen(array):
-    array.flags.writeable = False
-    return array
 
 
 def draw_arguments(kind, sizes, bias, seed, dtype=np.float64, batch_sizes=None):

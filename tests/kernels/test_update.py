@@ -6,20 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minigrad.kernels import cpu, cpu_update, pool, reference
+from minigrad.testing.running import frozen
 
 STEPS = 4
-
-
-@pytest.fixture(autouse=True)
-def _threads_as_before():
-    before = pool.get_num_threads()
-    yield
-    pool.set_num_threads(before)
-
-
-def frozen(array):
-    array.flags.writeable = False
-    return array
 
 
 def sgd(module, p, gradients, options):

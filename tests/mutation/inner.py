@@ -13,6 +13,7 @@ import contextlib
 import gc
 import importlib
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -23,9 +24,10 @@ import pytest
 from mutation.ops import mutants
 
 SUITE = ["calls", "primitive", "in_place_details", "versions", "views", "backward", "accumulation", "anomaly"]
-SUITE += ["hooks_and_modes", "engine_details", "rows", "row_gradients", "tensor", "modes", "call_details", "dtypes"]
+SUITE += ["hooks_and_modes", "engine_details", "rows", "tensor", "modes", "call_details", "dtypes", "rule_details"]
+SUITE += ["promotion_details"]
 ARGUMENTS = ["-x", "-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
-PATIENCE = 60  # seconds for one mutant
+PATIENCE = 60  # seconds of computing for one mutant; a machine may be loaded
 
 
 def holders(code: CodeType) -> list[FunctionType]:
@@ -37,7 +39,8 @@ def survives(code: CodeType, mutant: CodeType, suite: list[str]) -> bool:
     """Whether the tests pass with the one in the place of the other; they run in a process of their own."""
     child = os.fork()
     if not child:
-        signal.alarm(PATIENCE)  # ends the process
+        resource.setrlimit(resource.RLIMIT_CPU, (PATIENCE, PATIENCE))  # ends the process
+        signal.alarm(10 * PATIENCE)  # if it waits for itself and computes nothing
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
             for function in holders(code):
                 function.__code__ = mutant
