@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import minigrad
-from minigrad import primitive
+from minigrad import fused, primitive
 from minigrad.core.call import record
-from minigrad.core.errors import describe, describe_location, user_location
+from minigrad.core.errors import describe, describe_location, is_inside, user_location
 from minigrad.testing import standin
 
 
@@ -113,6 +113,35 @@ def test_only_a_promoting_op_blames_shapes_that_do_not_broadcast() -> None:
         stacked(_leaf(1.0, 2.0), _leaf(1.0, 2.0, 3.0))
     with pytest.raises(RuntimeError, match=r"dimension -1 has sizes 2 and 3"):
         weighted(_leaf(1.0, 2.0), _leaf(1.0, 2.0, 3.0))
+
+
+def test_a_setting_that_an_op_needs_is_asked_for() -> None:
+    @primitive
+    def raised(input, *, power):
+        return input**power
+
+    with pytest.raises(TypeError, match=r"raised\(\) needs power"):
+        raised(_leaf(1.0))
+    assert raised(_leaf(3.0), power=2).item() == 9
+
+
+def test_a_fused_op_may_be_given_fewer_inputs_than_it_has() -> None:
+    seen = []
+
+    @fused(composite=lambda input, bias: input if bias is None else input + bias)
+    def shifted(input, bias=None, *, keep):
+        return (input.copy() if bias is None else input + bias), None
+
+    @shifted.backward
+    def shifted_backward(residuals, g, needs):
+        seen.append(needs)
+        return g, g
+
+    x, bias = _leaf(1.0), _leaf(2.0)
+    shifted(x).backward()
+    shifted(x, bias).backward()
+    assert seen == [(True, False), (True, True)]
+    assert (x.grad.item(), bias.grad.item()) == (2, 1)
 
 
 def test_a_number_alone_gives_a_tensor_of_no_dimensions() -> None:
@@ -267,7 +296,8 @@ _SOURCE = "def use(op, x):\n    y = x\n    return op(y)\n"
 
 
 def _in_a_file(name: str) -> Any:
-    """A function `use` in a file of its own, that nobody has seen yet."""
+    """A function `use` in a file of its own, of which nobody has asked yet whose it is."""
+    is_inside.pop(name, None)
     linecache.cache[name] = (len(_SOURCE), None, _SOURCE.splitlines(keepends=True), name)
     held: dict[str, Any] = {}
     exec(compile(_SOURCE, name, "exec"), held)

@@ -137,6 +137,8 @@ ANSWERS: dict[str, tuple[Ask, Any]] = {
     "the nodes' names": (names_of_nodes, ("MulBackward0", "AccumulateGrad")),
     "retain_grad of a leaf": (lambda m: after(leaf(m), lambda x: x.retain_grad()).retains_grad, False),
     "retain_grad of a result": (lambda m: after(leaf(m) * 2, lambda x: x.retain_grad()).retains_grad, True),
+    "retain_grad where there is no graph": (lambda m: m.ones(1).retains_grad, False),
+    "which result of its node": (lambda m: [x.output_nr for x in (m.ones(1), *leaf(m).split(1))], [0, 0, 1]),
     # .grad
     "grad taken away": (lambda m: after(differentiated(m), lambda x: delattr(x, "grad")).grad, None),
     "grad set": (lambda m: after(leaf(m), lambda x: setattr(x, "grad", m.ones(2))).grad.tolist(), [1.0, 1.0]),

@@ -3,8 +3,8 @@
     PYTHONPATH=tests python -m mutation.inner call:function fused:call tensor
 
 The way most calls take through an op is such a function inside `make_function`, and every op has a copy of it. So a
-mutant is put into all functions that have the code that it changes, and the tests run in a process forked for it, which
-has everything imported.
+mutant is put into all functions that have the code that it changes, and into those that make more of them, and the
+tests run in a process forked for it, which has everything imported.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 import pytest
-from mutation.ops import mutants
+from mutation.ops import codes, mutants
 
 SUITE = ["calls", "primitive", "in_place_details", "versions", "views", "backward", "accumulation", "anomaly"]
 SUITE += ["hooks_and_modes", "engine_details", "rows", "tensor", "modes", "call_details", "dtypes", "rule_details"]
@@ -31,8 +31,17 @@ PATIENCE = 60  # seconds of computing for one mutant; a machine may be loaded
 
 
 def holders(code: CodeType) -> list[FunctionType]:
-    """Every function there is that runs this code."""
-    return [one for one in gc.get_objects() if isinstance(one, FunctionType) and one.__code__ == code]
+    """Every function there is that runs this code, or makes functions that do."""
+    functions = [one for one in gc.get_objects() if isinstance(one, FunctionType)]
+    return [one for one in functions if one.__code__.co_filename == code.co_filename and code in codes(one.__code__)]
+
+
+def exchanged(code: CodeType, part: CodeType, other: CodeType) -> CodeType:
+    """`code` with another code in the place of `part`, which is itself or somewhere inside."""
+    if code == part:
+        return other
+    constants = [exchanged(one, part, other) if isinstance(one, CodeType) else one for one in code.co_consts]
+    return code.replace(co_consts=tuple(constants))
 
 
 def survives(code: CodeType, mutant: CodeType, suite: list[str]) -> bool:
@@ -43,7 +52,7 @@ def survives(code: CodeType, mutant: CodeType, suite: list[str]) -> bool:
         signal.alarm(10 * PATIENCE)  # if it waits for itself and computes nothing
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
             for function in holders(code):
-                function.__code__ = mutant
+                function.__code__ = exchanged(function.__code__, code, mutant)
             os._exit(pytest.main([*ARGUMENTS, *suite]))
     return os.waitpid(child, 0)[1] == 0
 
