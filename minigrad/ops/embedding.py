@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from minigrad.backend import Array, namespace
+from minigrad.core import dtypes
 from minigrad.core.fused import fused
 from minigrad.core.rows import Rows
 from minigrad.core.tensor import Tensor, wrap
 from minigrad.core.views import count_write
 from minigrad.ops.bounds import first_outside
 from minigrad.ops.comparison import eq, where
+from minigrad.ops.reduction import norm
 
 
 def embedding_in_primitives(
@@ -27,7 +29,7 @@ def embedding_in_primitives(
     sparse: bool = False,
 ) -> Tensor:
     """Rows of `weight` (V, D) at the places in `input` (...): (..., D)."""
-    rows = weight[input]
+    rows = weight[input.to(dtypes.int64)]  # as an index, a tensor of uint8 would be a mask
     if padding_idx is not None:
         is_padding = eq(input, padding_idx).unsqueeze(-1)
         rows = where(is_padding, rows.detach(), rows)  # the value without its gradient
@@ -114,7 +116,7 @@ def _limit_norms(weight: Tensor, index: Array, max_norm: float, norm_type: float
     table = weight._array
     xp = namespace(table)
     rows = table[index]
-    norms = (xp.abs(rows) ** norm_type).sum(axis=-1, keepdims=True) ** (1 / norm_type)
+    norms = norm(wrap(rows), norm_type, -1, keepdim=True)._array
     scale = xp.where(norms > max_norm, max_norm / (norms + 1e-7), xp.ones_like(norms))
     table[index] = rows * scale  # a row looked up twice is written twice, with the same values
     count_write(weight)

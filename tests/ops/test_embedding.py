@@ -13,6 +13,7 @@ import minigrad
 from minigrad.core.rows import Rows
 from minigrad.core.tensor import Tensor
 from minigrad.ops import fused
+from minigrad.testing.strategies import arrays, integers, shapes
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -61,6 +62,46 @@ def test_the_padding_row_gets_no_gradient(padding_idx: int) -> None:
     table = minigrad.ones(4, 2, requires_grad=True)
     fused.embedding(minigrad.tensor([[1, 3], [1, 0]]), table, padding_idx).sum().backward()
     np.testing.assert_array_equal(table.grad.numpy(), [[1, 1], [0, 0], [0, 0], [1, 1]])
+
+
+@given(st.data())
+def test_the_settings_do_to_values_and_gradients_what_they_say(data: st.DataObject) -> None:
+    """A loop over the places: what is read, and what each place adds to the gradient of its row."""
+    draw = data.draw
+    values = draw(arrays(shapes(min_dims=2, max_dims=2, min_side=1)))
+    V = len(values)
+    index = draw(integers(shapes(max_dims=2), 0, V)).astype(draw(st.sampled_from([np.int64, np.int32, np.uint8])))
+    padding_idx = draw(st.one_of(st.none(), st.integers(-V, V - 1)))
+    by_freq, sparse = draw(st.booleans()), draw(st.booleans())
+    max_norm, p = draw(st.sampled_from([None, 0.5, 2.0])), draw(st.sampled_from([2.0, 1.0, 3.0, 0.0, np.inf]))
+    factor = draw(arrays((*index.shape, values.shape[1])))
+
+    limited, expected = values.copy(), np.zeros_like(values)
+    for row in set(index.ravel().tolist()) if max_norm is not None else ():
+        norm = np.linalg.norm(values[row], p)
+        limited[row] *= max_norm / (norm + 1e-7) if norm > max_norm else 1.0
+    for place in np.ndindex(index.shape):
+        row = int(index[place])
+        often = (index == row).sum() if by_freq else 1
+        expected[row] += 0 if padding_idx is not None and row == padding_idx % V else factor[place] / often
+
+    for twice in (False, True):  # by the kernel, and in primitives
+        table = minigrad.tensor(values).requires_grad_()
+        found = fused.embedding(minigrad.tensor(index), table, padding_idx, max_norm, p, by_freq, sparse)
+        np.testing.assert_allclose(table.detach().numpy(), limited, rtol=1e-12)
+        np.testing.assert_array_equal(found.detach().numpy(), table.detach().numpy()[index])
+        (gradient,) = minigrad.autograd.grad(found, table, minigrad.tensor(factor), create_graph=twice)
+        assert isinstance(gradient, Rows) == (sparse and not twice)
+        dense = gradient.to_dense() if isinstance(gradient, Rows) else gradient
+        np.testing.assert_allclose(dense.detach().numpy(), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_limiting_the_norms_is_a_write_that_the_graph_notices() -> None:
+    table = (3 * minigrad.ones(3, 2)).requires_grad_()
+    squares = table * table
+    fused.embedding(minigrad.tensor([0]), table, max_norm=1.0)
+    with pytest.raises(RuntimeError, match="in place"):
+        squares.sum().backward()
 
 
 @pytest.mark.oracle
