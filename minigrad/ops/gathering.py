@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from minigrad.backend import Array, namespace
+from minigrad.core import dtypes
 from minigrad.core.errors import shapes_do_not_broadcast
 from minigrad.core.primitive import primitive
 from minigrad.core.tensor import Tensor, wrap
 from minigrad.ops import shape
+from minigrad.ops.bounds import first_outside
 from minigrad.ops.indexing import getitem, value_array
 from minigrad.ops.method import method
 
@@ -49,7 +51,8 @@ def scatter_sum(src: Array, index: Array, *, shape: tuple[int, ...], dim: int) -
 scatter_sum.vjp(src=lambda g, index, dim: gathered(g, index, dim=dim))
 
 
-def _checked(index: Tensor, input: Tensor, dim: int, name: str) -> int:
+def _checked(name: str, input: Tensor, dim: int, index: Tensor) -> int:
+    """The dimension counted from the front. TypeError for an index of no integers, RuntimeError for another rank."""
     at = shape.dim_of(dim, input.ndim, name)
     if not isinstance(index, Tensor) or index.dtype.kind not in "iu":
         raise TypeError(
@@ -59,37 +62,62 @@ def _checked(index: Tensor, input: Tensor, dim: int, name: str) -> int:
         raise RuntimeError(
             f"{name}: the index has {index.ndim} dimensions, the tensor {input.ndim}: they must be equal"
         )
-    size = input.shape[at] if input.ndim else 1
-    places = index._array
-    if isinstance(places, np.ndarray) and places.size and (places.min() < 0 or places.max() >= size):
-        wrong = places[(places < 0) | (places >= size)].flat[0]
-        raise IndexError(f"{name}: index {wrong} is out of range for dimension {at} of size {size}")
     return at
+
+
+def _check_fits(name: str, input: Tensor, at: int, index: Tensor) -> None:
+    """RuntimeError for an index longer than the tensor beside `at`, IndexError for a place that there is not."""
+    if any(size > whole for place, (size, whole) in enumerate(zip(index.shape, input.shape)) if place != at):
+        raise RuntimeError(
+            f"{name}: the index has shape {tuple(index.shape)}, the tensor {tuple(input.shape)}: except in dimension "
+            f"{at} the index must not be larger"
+        )
+    _check_places(name, input, at, index._array, index._array)
+
+
+def _check_places(name: str, input: Tensor, at: int, places: Array, given: Array) -> None:
+    """IndexError for the first of the places that there is not, as it was given."""
+    size = input.shape[at] if input.ndim else 1
+    wrong = first_outside(places, size)
+    if wrong is not None:
+        raise IndexError(f"{name}: index {given[wrong]} is out of range for dimension {at} of size {size}")
+
+
+def _line(tensor: Tensor) -> Tensor:
+    """A number as a vector of one."""
+    return tensor if tensor.ndim else shape.reshape(tensor, (1,))
 
 
 @method()
 def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
-    """For each place in `index`, the element of `input` there along `dim`; shapes may differ only in `dim`."""
-    at = _checked(index, input, dim, "gather")
-    return gathered(input, index, dim=at)
+    """For each place in `index`, the element of `input` there along `dim`; elsewhere `index` may be smaller."""
+    at = _checked("gather", input, dim, index)
+    _check_fits("gather", input, at, index)
+    if input.ndim == index.ndim:
+        return gathered(input, index, dim=at)
+    return shape.reshape(gathered(_line(input), _line(index), dim=at), index.shape)
 
 
 @method()
-def take_along_dim(input: Tensor, indices: Tensor, dim: int) -> Tensor:
-    """As `gather`, with tensor and index stretched to each other's other sizes; places may count from the end."""
-    at = shape.dim_of(dim, input.ndim, "take_along_dim")
-    if input.ndim != indices.ndim:
-        raise RuntimeError(
-            f"take_along_dim: the index has {indices.ndim} dimensions, the tensor {input.ndim}: they must be equal"
-        )
-    places = indices + (indices < 0).to(indices.dtype) * input.shape[at] if input.ndim else indices
-    kept = [tuple([1 if place == at else size for place, size in enumerate(one.shape)]) for one in (input, indices)]
+def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
+    """As `gather`, with tensor and index stretched to each other's other sizes; places may count from the end.
+
+    Without `dim`, both are taken as one row of elements.
+    """
+    if dim is None:
+        input, indices, dim = shape.ravel(input), shape.ravel(indices), 0
+    at = _checked("take_along_dim", input, dim, indices)
+    row, given = _line(input), _line(indices).to(dtypes.int64)  # a small dtype may have no room for the size
+    places = given + (given < 0) * row.shape[at]
+    _check_places("take_along_dim", input, at, places._array, given._array)
+    kept = [tuple([1 if place == at else size for place, size in enumerate(one.shape)]) for one in (row, places)]
     try:
         common = np.broadcast_shapes(*kept)
     except ValueError:
         raise shapes_do_not_broadcast("take_along_dim", kept) from None
-    sizes = [[one.shape[at] if place == at else size for place, size in enumerate(common)] for one in (input, indices)]
-    return gather(shape.expand_sizes(input, sizes[0]), at, shape.expand_sizes(places, sizes[1]))
+    sizes = [[one.shape[at] if place == at else size for place, size in enumerate(common)] for one in (row, places)]
+    result = gathered(shape.expand_sizes(row, sizes[0]), shape.expand_sizes(places, sizes[1]), dim=at)
+    return result if indices.ndim else shape.reshape(result, ())
 
 
 @primitive
@@ -116,9 +144,16 @@ scattered.vjp(
 )
 
 
-def _source(src: Any, index: Tensor, input: Tensor) -> Tensor:
+def _source(name: str, src: Any, index: Tensor, input: Tensor) -> Tensor:
+    """What to write, in the shape of `index`: one number everywhere, or the front of `src`."""
     if not isinstance(src, Tensor):
         return shape.expand_sizes(wrap(value_array(src, input)), *index.shape)
+    src = _line(src)
+    if src.ndim != index.ndim or any(size > whole for size, whole in zip(index.shape, src.shape)):
+        raise RuntimeError(
+            f"{name}: src has shape {tuple(src.shape)}, the index {tuple(index.shape)}: there must be an element of "
+            f"src for each place"
+        )
     return getitem(src, tuple([slice(0, size) for size in index.shape])).to(input.dtype)
 
 
@@ -129,12 +164,20 @@ def scatter(
     """`input` with elements along `dim` replaced at the places in `index` by those of `src`, or by one number."""
     if reduce is not None:
         raise RuntimeError(f"scatter: reduce={reduce!r} is not offered: use scatter_add for sums")
-    at = _checked(index, input, dim, "scatter")
-    return scattered(input, index, _source(value if src is None else src, index, input), dim=at)
+    at = _checked("scatter", input, dim, index)
+    _check_fits("scatter", input, at, index)
+    index = _line(index)
+    source = _source("scatter", value if src is None else src, index, input)
+    result = scattered(_line(input), index, source, dim=at)
+    return result if input.ndim else shape.reshape(result, ())
 
 
 @method(inplace=True)
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """`input` with the elements of `src` added along `dim` at the places in `index`."""
-    at = _checked(index, input, dim, "scatter_add")
-    return input + scatter_sum(_source(src, index, input), index, shape=tuple(input.shape), dim=at)
+    at = _checked("scatter_add", input, dim, index)
+    _check_fits("scatter_add", input, at, index)
+    index = _line(index)
+    source = _source("scatter_add", src, index, input)
+    added = scatter_sum(source, index, shape=tuple(_line(input).shape), dim=at)
+    return input + (added if input.ndim else shape.reshape(added, ()))

@@ -12,6 +12,7 @@ import numpy as np
 
 from minigrad import backend
 from minigrad.backend import Array, namespace
+from minigrad.core import dtypes
 from minigrad.core.inplace import check_writable, in_place, write
 from minigrad.core.modes import mode
 from minigrad.core.primitive import primitive
@@ -252,7 +253,7 @@ def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = Fa
 
     With `accumulate`, values are added, and all count where a place comes several times.
     """
-    parts = indices if isinstance(indices, _Index) else _normal(tuple(indices), input)[0]
+    parts = indices if isinstance(indices, _Index) else _named("index_put", tuple(indices), input)
     op = index_accumulate if accumulate else index_replace
     return op(input, _fit(values.to(input.dtype), _region(input, parts)), index=parts)
 
@@ -269,10 +270,21 @@ def _row_index(input: Tensor, dim: int, index: Any, name: str) -> tuple[int, tup
     at = shape.dim_of(dim, input.ndim, name)
     if isinstance(index, Tensor) and index.ndim > 1:
         raise IndexError(f"{name}: the index must have at most 1 dimension, this one has {index.ndim}: use gather()")
-    parts, _ = _normal(
-        (slice(None),) * at + (index if not isinstance(index, Tensor) or index.ndim else index.reshape(1),), input
-    )
+    if isinstance(index, Tensor):
+        index = index.reshape(-1)
+        index = index.to(dtypes.int64) if index.dtype == dtypes.uint8 else index  # which would be a mask
+    parts = _named(name, (slice(None),) * at + (index,), input)
+    if not backend.is_array(parts[at]) or parts[at].dtype.kind == "b":
+        raise IndexError(f"{name}: the index must be a tensor of integers, the places: x[mask] takes a mask")
     return at, parts
+
+
+def _named(name: str, index: Any, input: Tensor) -> tuple[Any, ...]:
+    """The index of a function, whose name stands in its errors."""
+    try:
+        return _normal(index, input)[0]
+    except IndexError as error:
+        raise IndexError(f"{name}: {error}") from None
 
 
 @method()
@@ -328,7 +340,7 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
 def select(input: Tensor, dim: int, index: int) -> Tensor:
     """The slice at one place along `dim`: a view without that dimension."""
     at = shape.dim_of(dim, input.ndim, "select")
-    return getitem(input, (slice(None),) * at + (int(index),))
+    return basic_index(input, index=_named("select", (slice(None),) * at + (int(index),), input))
 
 
 @method()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,18 @@ from hypothesis import strategies as st
 import minigrad
 from minigrad import Tensor
 from minigrad.testing import OpSpec
-from minigrad.testing.strategies import Host, arrays, axis, broadcastable, indices, integers, masks, numbers, shapes
+from minigrad.testing.strategies import (
+    Host,
+    Shape,
+    arrays,
+    axis,
+    broadcastable,
+    indices,
+    integers,
+    masks,
+    numbers,
+    shapes,
+)
 
 from .calls import Call, named, trailing
 from .comparison import _picked
@@ -123,39 +135,63 @@ def _stretch_of(x: Host, dim: int, start: int, length: int) -> Host:
 # ---- a place for each element ---------------------------------------------------------------------------------------
 
 
+# Shapes of a tensor and of an index of it of which one is a number, which then counts as a vector of one.
+_WITH_NUMBERS: list[tuple[Shape, Shape]] = [((), ()), ((2,), ()), ((), (1,))]
+
+
 @st.composite
 def _gather(draw: st.DrawFn) -> Arguments:
     """PyTorch's rule: an index may be smaller than the tensor in the other dimensions."""
+    if not draw(st.integers(0, 4)):
+        shape, places = draw(st.sampled_from([*_WITH_NUMBERS, ((), (2,))]))
+        index = np.asarray(draw(integers(places, 0, math.prod(shape))))
+        return [draw(arrays(shape)), index], {"dim": draw(axis(0))}
     x, index, dim = draw(_along())
     kept = tuple(slice(None) if at == dim else slice(draw(st.integers(0, size))) for at, size in enumerate(x.shape))
     return [x, index[kept]], {"dim": dim - draw(st.sampled_from([0, x.ndim]))}
 
 
-def _positive(function: Any) -> Any:
-    """The reference with its dimension counted from the front."""
+def _in_rows(function: Any, like: int) -> Any:
+    """The reference with its dimension counted from the front and numbers as vectors; the shape is that of an input."""
 
-    def reference(x: Host, *inputs: Any, dim: int, **settings: Any) -> Any:
-        return function(x, *inputs, dim=dim % max(x.ndim, 1), **settings)
+    def reference(*inputs: Any, dim: int, **settings: Any) -> Any:
+        shape, rows = inputs[like].shape, [np.atleast_1d(one) for one in inputs]
+        return function(*rows, dim=dim % rows[0].ndim, **settings).reshape(shape)
 
     return reference
 
 
 @st.composite
 def _take_along_dim(draw: st.DrawFn) -> Arguments:
+    """Places from either end; the index is stretched, or the tensor; without a dimension both are one row.
+
+    In a row PyTorch takes places from the front alone.
+    """
     x, index, dim = draw(_along())
+    if not draw(st.integers(0, 4)):
+        return [x, draw(integers(shapes(max_dims=2), 0, x.size))], {"dim": None}
     one = draw(st.integers(0, x.ndim - 1))
     if one != dim and index.size:
-        index = index.take([0], axis=one)  # to be stretched
-    return [x, index], {"dim": dim}
+        x, index = draw(st.sampled_from([(x, index.take([0], axis=one)), (x.take([0], axis=one), index)]))
+    from_end = draw(masks(index.shape))
+    return [x, index - x.shape[dim] * from_end], {"dim": dim - draw(st.sampled_from([0, x.ndim]))}
+
+
+def _taken_along(x: Host, index: Host, dim: int | None) -> Host:
+    return x.ravel()[index.ravel()] if dim is None else np.take_along_axis(x, index, dim)
 
 
 @st.composite
 def _scatter(draw: st.DrawFn, distinct: bool = True) -> Arguments:
+    if not draw(st.integers(0, 4)):
+        shape, places = draw(st.sampled_from(_WITH_NUMBERS))
+        index = np.asarray(draw(integers(places, 0, math.prod(shape))))
+        return [draw(arrays(shape)), index, draw(arrays(places))], {"dim": draw(axis(0))}
     x, index, dim = draw(_along(distinct=distinct))
     kept = tuple(slice(None) if at == dim else slice(draw(st.integers(0, size))) for at, size in enumerate(x.shape))
     index = index[kept]
     src = draw(arrays(tuple(size + draw(st.integers(0, 1)) for size in index.shape)))
-    return [x, index, src], {"dim": dim}
+    return [x, index, src], {"dim": dim - draw(st.sampled_from([0, x.ndim]))}
 
 
 def _added_along(x: Host, index: Host, src: Host, dim: int) -> Host:
@@ -167,8 +203,8 @@ def _added_along(x: Host, index: Host, src: Host, dim: int) -> Host:
 
 @st.composite
 def _scatter_number(draw: st.DrawFn) -> Arguments:
-    x, index, dim = draw(_along())
-    return [x, index], {"dim": dim, "value": draw(numbers())}
+    (x, index, _), settings = draw(_scatter(distinct=False))
+    return [x, index], {**settings, "value": draw(numbers())}
 
 
 # ---- masks and conditions -------------------------------------------------------------------------------------------
@@ -244,13 +280,14 @@ def _best(x: Host, k: int, dim: int, largest: bool) -> tuple[Host, ...]:
 @st.composite
 def _unique(draw: st.DrawFn) -> Arguments:
     x = draw(st.one_of(integers(shapes(), -2, 3), arrays(shapes(), domain=(-1, 1))))
-    return [x], {"return_inverse": True, "return_counts": True}
+    return [x], {"return_inverse": draw(st.booleans()), "return_counts": draw(st.booleans())}
 
 
 def _different(x: Host, return_inverse: bool, return_counts: bool) -> tuple[Host, ...]:
     values = sorted(set(x.ravel().tolist()))
     inverse = np.array([values.index(one) for one in x.ravel().tolist()], np.int64).reshape(x.shape)
-    return np.array(values, x.dtype), inverse, np.array([(x == one).sum() for one in values], np.int64)
+    counts = np.array([(x == one).sum() for one in values], np.int64)
+    return np.array(values, x.dtype), *[inverse] * return_inverse, *[counts] * return_counts
 
 
 PUBLIC = {
@@ -279,17 +316,17 @@ PUBLIC = {
     ),
     "select": OpSpec(minigrad.select, lambda x, dim, index: np.take(x, index, dim), _select()),
     "narrow": OpSpec(minigrad.narrow, _stretch_of, _narrow()),
-    "gather": OpSpec(named(minigrad.gather, "input", "index"), _positive(_taken), _gather()),
-    "take_along_dim": OpSpec(
-        minigrad.take_along_dim, lambda x, i, dim: np.take_along_axis(x, i, dim), _take_along_dim()
-    ),
-    "scatter": OpSpec(named(minigrad.scatter, "input", "index", "src"), _replaced_along, _scatter()),
+    "gather": OpSpec(named(minigrad.gather, "input", "index"), _in_rows(_taken, 1), _gather()),
+    "take_along_dim": OpSpec(minigrad.take_along_dim, _taken_along, _take_along_dim()),
+    "scatter": OpSpec(named(minigrad.scatter, "input", "index", "src"), _in_rows(_replaced_along, 0), _scatter()),
     "scatter/number": OpSpec(
         named(minigrad.scatter, "input", "index"),
-        lambda x, index, dim, value: _replaced_along(x, index, np.full(index.shape, value), dim),
+        _in_rows(lambda x, index, dim, value: _replaced_along(x, index, np.full(index.shape, value), dim), 0),
         _scatter_number(),
     ),
-    "scatter_add": OpSpec(named(minigrad.scatter_add, "input", "index", "src"), _added_along, _scatter(distinct=False)),
+    "scatter_add": OpSpec(
+        named(minigrad.scatter_add, "input", "index", "src"), _in_rows(_added_along, 0), _scatter(distinct=False)
+    ),
     "masked_select": OpSpec(minigrad.masked_select, _where_true, _masked(), waits=True),
     "masked_fill": OpSpec(minigrad.masked_fill, lambda x, mask, value: _picked(mask, value, x), _masked_fill()),
     "where": OpSpec(minigrad.where, _picked, _where()),
