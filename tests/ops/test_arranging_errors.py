@@ -214,6 +214,18 @@ RIGHT: dict[str, tuple[Call, Any]] = {
 }  # fmt: skip
 
 
+def test_windows_along_the_last_dimension_and_a_diagonal_that_is_written() -> None:
+    assert x(2, 3).unfold(1, 2, 1).tolist() == [[[0.0, 1.0], [1.0, 2.0]], [[3.0, 4.0], [4.0, 5.0]]]
+    matrix = x(2, 2)
+    matrix.diagonal().fill_(7.0)
+    assert matrix.tolist() == [[7.0, 1.0], [2.0, 7.0]]
+
+
+def test_an_empty_vector_that_is_left_out_counts_for_the_dtype() -> None:
+    assert minigrad.cat([minigrad.zeros(0, dtype=minigrad.float64), x(2, 3)]).dtype == minigrad.float64
+    assert minigrad.cat([minigrad.zeros(0, dtype=minigrad.int64), x(2, 3)]).dtype == minigrad.float32
+
+
 @pytest.mark.parametrize("name", RIGHT)
 def test_what_fits_has_the_right_shape(name: str) -> None:
     call, expected = RIGHT[name]

@@ -260,6 +260,19 @@ def test_random_without_bounds_fits_the_dtype(dtype: str) -> None:
         assert set(x.random_(2).tolist()) == {0, 1}
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int8", "int64"])
+def test_random_without_bounds_reaches_the_largest_number(dtype: str) -> None:
+    """Half of the draws lie in the upper half, and a float holds each of them exactly."""
+    largest = 2 ** (np.finfo(dtype).nmant + 1) if dtype.startswith("f") else int(np.iinfo(dtype).max)
+    x = minigrad.zeros(400, dtype=np.dtype(dtype)).random_()
+    assert largest / 2 < x.max().item() <= largest
+    assert 0.4 < (x.double() > largest / 2).double().mean().item() < 0.6
+
+
+def test_random_bools_are_even() -> None:
+    assert 0.45 < minigrad.zeros(2000, dtype=np.dtype(bool)).random_().float().mean().item() < 0.55
+
+
 def test_arguments_that_are_missing() -> None:
     with pytest.raises(TypeError, match=r"randint\(\) needs a size"):
         minigrad.randint(3)

@@ -141,6 +141,8 @@ def test_a_row_that_is_not_there_is_named(index: Any, said: str) -> None:
 def test_what_is_no_table_or_no_index_is_refused() -> None:
     with pytest.raises(RuntimeError, match="tensor of integers, the row numbers, got float32"):
         fused.embedding(minigrad.ones(2), minigrad.ones(5, 2))
+    with pytest.raises(RuntimeError, match="tensor of integers, the row numbers, got list"):
+        fused.embedding([0], minigrad.ones(5, 2))
     with pytest.raises(RuntimeError, match=r"must be a table \(V, D\)"):
         fused.embedding(minigrad.tensor([0]), minigrad.ones(5))
     with pytest.raises(IndexError, match="padding_idx is 5, the table has 5 rows"):

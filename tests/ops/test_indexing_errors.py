@@ -148,6 +148,8 @@ RIGHT: dict[str, tuple[Call, Any]] = {
     "nonzero: of another number": (lambda: (x() + 1).nonzero().shape, (1, 0)),
     "nonzero: as a tuple": (lambda: [one.tolist() for one in x(2, 2).nonzero(as_tuple=True)], [[0, 1, 1], [1, 0, 1]]),
     "nonzero: a number as a tuple": (lambda: [one.tolist() for one in (x() + 1).nonzero(as_tuple=True)], [[0]]),
+    "take_along_dim: a number": (lambda: (x() + 1).take_along_dim(minigrad.tensor(-1), 0), 1.0),
+    "take_along_dim: bytes": (lambda: x(1, 200).take_along_dim(places(-1)[None].to(minigrad.int8), 1), [[199.0]]),
     "topk: none": (lambda: x(2).topk(0).values, []),
     "topk: a number": (lambda: (x() + 1).topk(1).values, 1.0),
     "topk: the smallest, not sorted": (lambda: x(3).topk(2, largest=False, sorted=False).indices, [0, 1]),
