@@ -152,9 +152,8 @@ def randint_like(
     requires_grad: bool = False,
 ) -> Tensor:
     """Whole numbers from `low` (0 if left out) up to but without `high`, in the input's shape and dtype."""
-    first, end = (0, low) if high is None else (low, high)
     settings = like(input, dtype, device)
-    return randint(first, end, input.shape, generator=generator, **settings, requires_grad=requires_grad)
+    return randint(low, high, input.shape, generator=generator, **settings, requires_grad=requires_grad)
 
 
 # ---- by probabilities -----------------------------------------------------------------------------------------------

@@ -41,6 +41,7 @@ Call = Callable[[], Any]
 REFUSED: dict[str, tuple[Call, type[Exception], str]] = {
     "too many": (lambda: x(2, 3)[0, 1, 2], IndexError, "too many indices: 3 for a tensor of 2 dimensions"),
     "too many with a mask": (lambda: x(2)[mask(1, 0), 0], IndexError, "too many indices: 2 for a tensor of 1"),
+    "too many with a list": (lambda: x(2)[0, [0]], IndexError, "too many indices: 2 for a tensor of 1"),
     "too many of a number": (lambda: x()[0], IndexError, "too many indices: 1 for a tensor of 0"),
     "too many around dots": (lambda: x(2)[0, ..., 0], IndexError, "index"),
     "dots twice": (lambda: x(2, 3)[..., 0, ...], IndexError, "only one ellipsis"),
@@ -126,6 +127,7 @@ RIGHT: dict[str, tuple[Call, Any]] = {
     "an array of bytes as places": (lambda: x(3)[np.array([1, 0, 2], np.uint8)], [1.0, 0.0, 2.0]),
     "a numpy int": (lambda: x(2, 2)[np.int32(1)], [2.0, 3.0]),
     "slices of 0-d tensors": (lambda: x(5)[minigrad.tensor(1) : minigrad.tensor(4) : minigrad.tensor(2)], [1.0, 3.0]),
+    "a matrix of places in front of an int": (lambda: x(2, 3)[[[0, 1]], 2], [[2.0, 5.0]]),
     "True": (lambda: x(2)[True], [[0.0, 1.0]]),
     "False": (lambda: x(2)[False], []),
     "dots for nothing": (lambda: x(2)[..., 1], 1.0),
@@ -164,6 +166,12 @@ def test_what_is_right_gives_what_it_should(name: str) -> None:
     call, expected = RIGHT[name]
     found = call()
     assert (found.tolist() if isinstance(found, Tensor) else found) == expected
+
+
+def test_ints_and_slices_look_at_the_tensor() -> None:
+    tensor = x(2, 3)
+    tensor[1, ::2].fill_(9.0)
+    assert tensor.tolist() == [[0.0, 1.0, 2.0], [9.0, 4.0, 9.0]]
 
 
 def test_the_places_that_come_out_are_int64() -> None:
