@@ -172,6 +172,20 @@ def test_ints_and_slices_look_at_the_tensor() -> None:
     tensor = x(2, 3)
     tensor[1, ::2].fill_(9.0)
     assert tensor.tolist() == [[0.0, 1.0, 2.0], [9.0, 4.0, 9.0]]
+    tensor[minigrad.tensor(0)].fill_(7.0)  # one place, too
+    assert tensor[0].tolist() == [7.0, 7.0, 7.0]
+
+
+def test_what_is_written_gets_the_gradient() -> None:
+    value = x(2).requires_grad_()
+    for index in (slice(0, 2), [0, 1]):
+        (2 * written(x(2), index, value)).sum().backward()
+    assert value.grad.tolist() == [4.0, 4.0]
+
+
+def test_index_fill_along_a_dimension_between_others() -> None:
+    filled = x(2, 3, 2).index_fill(1, places(0, -1), 9.0)
+    assert filled.tolist() == [[[9.0, 9.0], [2.0, 3.0], [9.0, 9.0]], [[9.0, 9.0], [8.0, 9.0], [9.0, 9.0]]]
 
 
 def test_the_places_that_come_out_are_int64() -> None:
