@@ -262,10 +262,6 @@ def _region(input: Tensor, parts: tuple[Any, ...]) -> tuple[int, ...]:
     return input._array[parts].shape
 
 
-def _places(dim: int, index: Array, count: int) -> tuple[Any, ...]:
-    return (slice(None),) * dim + (index,)
-
-
 def _row_index(input: Tensor, dim: int, index: Any, name: str) -> tuple[int, tuple[Any, ...]]:
     at = shape.dim_of(dim, input.ndim, name)
     if isinstance(index, Tensor) and index.ndim > 1:

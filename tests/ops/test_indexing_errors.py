@@ -90,6 +90,9 @@ REFUSED: dict[str, tuple[Call, type[Exception], str]] = {
     "index_fill: numbers": (
         lambda: x(2).index_fill(0, places(0), x(1)), RuntimeError, r"one number, got shape \(1,\): use index_copy\(\)",
     ),
+    "gather: of a number": (
+        lambda: x().gather(0, places(1)), IndexError, "^gather: index 1 is out of range for dimension 0 of size 1$",
+    ),
     "select: no such": (lambda: x(2).select(1, 0), IndexError, "select: dim 1"),
     "narrow: behind the end": (lambda: x(3).narrow(0, 4, 0), IndexError, "start 4 is out of range for dim"),
     "narrow: in front": (lambda: x(3).narrow(0, -4, 1), IndexError, "start -4 is out of range"),
