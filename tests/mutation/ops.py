@@ -1,50 +1,72 @@
-"""Mutation testing of `minigrad/ops`: change one thing in an op or a rule, and see whether its properties tell.
+"""Mutation testing of `minigrad/ops`: change one thing in an op or a rule, and see whether the tests tell.
 
-    PYTHONPATH=tests python -m mutation.ops                # every file
-    PYTHONPATH=tests python -m mutation.ops softmax norm   # some
-    PYTHONPATH=tests python -m mutation.ops --seconds 90   # as many of each as 90 seconds allow, in a drawn order
+    PYTHONPATH=tests python -m mutation.ops                          # every file
+    PYTHONPATH=tests python -m mutation.ops softmax norm             # some
+    PYTHONPATH=tests python -m mutation.ops norm --seconds 90        # as many of each as 90 seconds allow
+    PYTHONPATH=tests python -m mutation.ops norm --again old.txt     # what an output names as survivors
+    PYTHONPATH=tests python -m mutation.ops norm --tests tests/ops   # example tests from there alone
 
 mutmut skips decorated functions and what stands outside functions, and ops and rules are just that. Here a mutant is
-the code object of one function, compiled from the file with one change and put into the function that is there
-already; so a mutant costs a few examples, no import and no process. The properties of the ops that are the function or
-call it may find the mutant; where no spec is so near, those of all the file's ops.
+the code object of one function, compiled from the file with one change and put into the functions that run it, in a
+forked process: no import, nothing to put back, and one that never ends can be killed.
+
+First everything runs once unchanged, to note which specs and which example tests reach which function. A mutant is then
+shown to the specs that reach its function, the op's own first, and what they leave to the example tests that do. It all
+happens inside of pytest, which has collected those tests.
 """
 
 from __future__ import annotations
 
+import argparse
 import ast
+import builtins
+import contextlib
 import copy
+import gc
 import importlib
 import inspect
 import math
+import os
 import pkgutil
 import random
+import resource
 import signal
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
 
-from hypothesis import HealthCheck, Phase
+import pytest
+from hypothesis import HealthCheck, Phase, settings
 from specs import PUBLIC, SPECS
 
 import minigrad
 from minigrad.testing import OpSpec
 from minigrad.testing.properties import properties_of, verify
 
-FEW: dict[str, Any] = {
-    "max_examples": 8,
+DRAWN: dict[str, Any] = {
     "derandomize": True,
     "database": None,
     "deadline": None,
-    "phases": [Phase.generate],
     "suppress_health_check": list(HealthCheck),
+    "report_multiple_bugs": False,
 }
+FEW = {**DRAWN, "max_examples": 8, "phases": [Phase.generate]}  # for a property
+TESTS = ["tests/ops", "tests/core", "tests/nn", "tests/kernels", "tests/oracle", "tests/test_regressions.py"]
+LEFT_OUT = ["tests/core/machine", "tests/core/test_graph_memory.py"]  # minutes, and nothing about one op
 EVERY = [*SPECS, *PUBLIC.values()]
-PATIENCE = 20  # seconds for one property: a mutant may never end
+FIRST = {"gradient_is_numeric", "equals_reference"}  # they find most
+SPECS_ASKED = 6  # of those that reach the function, of these two properties
+ASKED_OF_ALL = 2  # of the others, too
+TESTS_ASKED = 15.0  # seconds, as long as they take unchanged
+PATIENCE = 60  # seconds of the processor, before a mutant counts as endless
+MEMORY = 8 << 30  # bytes
+
+Living = dict[CodeType, list[FunctionType]]
 
 _SWAPS: dict[type, type] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult,
@@ -54,11 +76,20 @@ _SWAPS: dict[type, type] = {
 }  # fmt: skip
 
 
-class TooLongError(Exception):
-    """A mutant did not end in time."""
-
-
 # ---- mutants --------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Mutant:
+    """One change: where, what, the functions that have it (one code may serve several), and their new code."""
+
+    place: str
+    what: str
+    functions: list[FunctionType]
+    code: CodeType
+
+    def __str__(self) -> str:
+        return f"{self.place} in {self.code.co_name}: {self.what}"
 
 
 def changes(node: ast.AST) -> Iterator[ast.AST]:
@@ -110,120 +141,281 @@ def sites(tree: ast.Module) -> Iterator[ast.expr]:
             stack += [(one, inside) for one in ast.iter_child_nodes(node)]
 
 
-def codes(code: CodeType) -> list[CodeType]:
-    """A code object and all those inside, in order."""
-    return [code, *(inner for one in code.co_consts if isinstance(one, CodeType) for inner in codes(one))]
+def inner(code: CodeType) -> list[CodeType]:
+    """The code objects in a code object, in order."""
+    return [one for one in code.co_consts if isinstance(one, CodeType)]
 
 
-def mutants(path: Path) -> Iterator[tuple[int, str, CodeType, CodeType]]:
-    """(line, what was changed, the function's code, its mutant) for every change that changes one function."""
+def differing(before: CodeType, after: CodeType) -> Iterator[tuple[CodeType, CodeType]]:
+    """The code objects inside that the change is in, outermost first."""
+    if len(inner(before)) == len(inner(after)):
+        for one, other in zip(inner(before), inner(after)):
+            if one != other:
+                yield one, other
+                yield from differing(one, other)
+
+
+def mutants(path: Path, living: Living) -> list[Mutant]:
+    """Every change of a file that can be put into functions which are there already."""
     tree = ast.parse(path.read_text())
-    original = codes(compile(tree, str(path), "exec"))[1:]
+    original = compile(tree, str(path), "exec")
+    found = []
     for site in list(sites(tree)):
         for change in changes(site):
             new = ast.copy_location(copy.deepcopy(change), site)
             mutated = ast.fix_missing_locations(_Replaced(site, new).visit(copy.deepcopy(tree, {id(site): site})))
-            pairs = list(zip(original, codes(compile(mutated, str(path), "exec"))[1:]))
-            changed = [(one, other) for one, other in pairs if one != other]
-            if changed:
+            pairs = [
+                (before, after)
+                for before, after in differing(original, compile(mutated, str(path), "exec"))
+                if before in living and len(before.co_freevars) == len(after.co_freevars)
+            ]
+            if pairs:
                 what = f"{ast.unparse(site)}  ->  {ast.unparse(new)}"
-                yield site.lineno, what, *changed[-1]
+                before, after = pairs[-1]
+                found.append(Mutant(f"{path.name}:{site.lineno}", what, living[before], after))
+    return found
+
+
+def functions_of(files: set[str]) -> Living:
+    """The functions there are from these files, by their code: forwards, rules, backwards, what they call."""
+    living: Living = {}
+    for one in gc.get_objects():
+        if isinstance(one, FunctionType) and one.__code__.co_filename in files:
+            living.setdefault(one.__code__, []).append(one)
+    return living
 
 
 # ---- who may find them ----------------------------------------------------------------------------------------------
 
 
-def functions_of(module: Any) -> list[FunctionType]:
-    """The functions that a file's ops are made of: forwards, rules, hand-written backwards, and what they call."""
-    found: dict[int, FunctionType] = {}
+@dataclass
+class Reach:
+    """A spec, or an example test: which functions it enters, and how long it takes."""
 
-    def note(value: Any) -> None:
-        value = inspect.unwrap(value) if callable(value) else value
-        if isinstance(value, FunctionType) and value.__code__.co_filename == module.__file__:
-            found[id(value)] = value
+    what: Any
+    seconds: float = 0.0
+    places: set[str] = field(default_factory=set)
 
-    for value in vars(module).values():
-        note(value)
-    for spec in EVERY:
-        for value in parts_of(spec):
-            note(value)
-    return list(found.values())
+    def watch(self, run: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        """Run it once."""
+        _ENTERED.clear()
+        began = time.perf_counter()
+        result = run(*arguments, **options)
+        self.seconds = time.perf_counter() - began
+        self.places = set(_ENTERED)
+        return result
 
 
-def parts_of(spec: OpSpec) -> list[FunctionType]:
-    """The functions of an op: its forward, its rules or its backward; a plain function is its own only part."""
+_ENTERED: set[str] = set()  # by functions that are marked
+
+
+def place_of(code: CodeType) -> str:
+    """The file and line that a function begins in."""
+    return f"{Path(code.co_filename).name}:{code.co_firstlineno}"
+
+
+class _Marked(ast.NodeTransformer):
+    """Every function and lambda first says that it is entered."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:
+        self.generic_visit(node)
+        node.body = [ast.Expr(self.said(min(one.lineno for one in (node, *node.decorator_list)))), *node.body]
+        return node
+
+    def visit_Lambda(self, node: ast.Lambda) -> Any:
+        self.generic_visit(node)
+        node.body = ast.BoolOp(ast.Or(), [self.said(node.lineno), node.body])  # the call gives None
+        return node
+
+    def said(self, line: int) -> ast.Call:
+        return ast.Call(ast.Name("_entered", ast.Load()), [ast.Constant(f"{self.name}:{line}")], [])
+
+
+@contextlib.contextmanager
+def marked(paths: list[Path], living: Living) -> Iterator[None]:
+    """Inside, the functions of these files note that they are entered."""
+    builtins._entered = _ENTERED.add  # type: ignore[attr-defined]
+    before = {code: functions[0].__code__ for code, functions in living.items()}
+    for path in paths:
+        tree = ast.parse(path.read_text())
+        new = ast.fix_missing_locations(_Marked(path.name).visit(copy.deepcopy(tree)))
+        for one, other in differing(compile(tree, str(path), "exec"), compile(new, str(path), "exec")):
+            for function in living.get(one, []):
+                function.__code__ = other
+    yield
+    for code, functions in living.items():
+        for function in functions:
+            function.__code__ = before[code]
+
+
+def own_places(spec: OpSpec) -> set[str]:
+    """Where it stands: an op's forward, its rules or its backward; a plain function is its own only part."""
     op = spec.record
     parts = [spec.call] if op is None else [op.forward, getattr(op, "hand_written", None)]
     parts += [] if op is None else [rule for rule, _ in op.rules.values()]
-    return [part for part in map(inspect.unwrap, filter(None, parts)) if isinstance(part, FunctionType)]
+    return {place_of(one.__code__) for one in map(inspect.unwrap, filter(None, parts)) if isinstance(one, FunctionType)}
 
 
-def specs_for(module: Any, code: CodeType) -> list[OpSpec]:
-    """The specs of what is the function, or calls it by name; else of all the file's ops; else of the files with it."""
-
-    def near(spec: OpSpec) -> bool:
-        parts = [part.__code__ for part in parts_of(spec)]
-        return spec.name == code.co_name or any(one == code or code.co_name in one.co_names for one in parts)
-
-    def beside(spec: OpSpec) -> bool:
-        return any(code.co_name in part.__globals__ for part in parts_of(spec))
-
-    here = [one for one in EVERY if any(part.__module__ == module.__name__ for part in parts_of(one))]
-    return [one for one in EVERY if near(one)] or here or [one for one in EVERY if beside(one)]
+def specs_for(reaches: list[Reach], place: str) -> list[OpSpec]:
+    """The specs that reach a function: those it is a part of first, then those that reach little else."""
+    own = {id(one): place in own_places(one.what) for one in reaches}
+    found = [one for one in reaches if place in one.places or own[id(one)]]
+    found.sort(key=lambda one: (not own[id(one)], len(one.places)))
+    return [one.what for one in found[:SPECS_ASKED]]
 
 
-def killer(specs: list[OpSpec]) -> str | None:
-    """Who found the mutant: `op: property`, or None."""
-    for spec in specs:
-        for prop in properties_of(spec):
-            signal.setitimer(signal.ITIMER_REAL, PATIENCE, 1)  # again each second: a finaliser may swallow it
-            try:
-                verify(spec, prop, **FEW)
-            except Exception:
-                return f"{spec.name}: {prop.name}"
-            finally:
-                signal.setitimer(signal.ITIMER_REAL, 0)
+def tests_for(reaches: list[Reach], place: str) -> list[Reach]:
+    """The example tests that reach a function: those that reach little else first, as many as there is time for."""
+    found, end = [], TESTS_ASKED
+    for one in sorted((one for one in reaches if place in one.places), key=lambda one: len(one.places)):
+        if one.seconds <= end:
+            found.append(one)
+            end -= one.seconds
+    return found
+
+
+# ---- one mutant -----------------------------------------------------------------------------------------------------
+
+
+def killing_property(specs: list[OpSpec]) -> str | None:
+    """Which property tells: `op: property`, or None."""
+    pairs = [(spec, prop) for spec in specs for prop in properties_of(spec)]
+    others = [(spec, prop) for spec, prop in pairs if prop.name not in FIRST and spec in specs[:ASKED_OF_ALL]]
+    for spec, prop in [*[(spec, prop) for spec, prop in pairs if prop.name in FIRST], *others]:
+        try:
+            verify(spec, prop, **FEW)
+        except Exception:
+            return f"{spec.name}: {prop.name}"
     return None
 
 
-def _too_long(*_: Any) -> None:
-    raise TooLongError
+def run_test(item: Any) -> bool:
+    """Whether an example test passes, as pytest runs it."""
+    failed = item.session.testsfailed
+    item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+    return bool(item.session.testsfailed == failed)
 
 
-def run(module: Any, seconds: float) -> tuple[int, int, int]:
-    """Try a file's mutants, in a drawn order, while there is time: prints survivors, gives (killed, tried, all)."""
-    functions = {one.__code__: one for one in functions_of(module)}
-    found_all = [one for one in mutants(Path(module.__file__)) if one[2] in functions]
-    found_all = [one for one in found_all if len(one[2].co_freevars) == len(one[3].co_freevars)]
-    random.Random(0).shuffle(found_all)
-    end, killed, count = time.monotonic() + seconds, 0, 0
-    for line, what, code, mutant in found_all:
-        if time.monotonic() > end:
-            break
-        function = functions[code]
-        specs = specs_for(module, code)  # before the change: it looks at code
-        count += 1
-        function.__code__ = mutant
-        try:
-            found = killer(specs)
-        finally:
-            function.__code__ = code
-        killed += found is not None
-        if found is None:
-            print(f"  survived {Path(module.__file__).name}:{line} in {code.co_name}: {what}", flush=True)
-    return killed, count, len(found_all)
+def killer(specs: list[OpSpec], tests: list[Reach]) -> str:
+    """Who tells: "property …", "test …", or nothing."""
+    found = killing_property(specs)
+    if found is not None:
+        return f"property {found}"
+    for one in tests:
+        if not run_test(one.what):
+            return f"test {one.what.nodeid}"
+    return ""
 
 
-def main(names: list[str]) -> None:
-    """The files named, or all: the survivors, and a score for each."""
+def forked(task: Callable[[], str]) -> str:
+    """What a task gives in a process of its own; "property endless" or "property crash" where it gives nothing."""
+    sys.stdout.flush()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_CPU, (PATIENCE, PATIENCE))
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        os.write(writing, f"{task()}\n".encode())
+        os._exit(0)
+    os.close(writing)
+    _, status = os.waitpid(child, 0)
+    with os.fdopen(reading) as pipe:
+        said = pipe.read()
+    endless = os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL)
+    return said.strip() if said else "property endless" if endless else "property crash"
+
+
+# ---- all of them ----------------------------------------------------------------------------------------------------
+
+
+class Runner:
+    """A plugin of pytest: in the place of running the tests, it runs them against mutants."""
+
+    def __init__(self, names: list[str], seconds: float, again: str) -> None:
+        self.paths = [Path(importlib.import_module(f"minigrad.ops.{name}").__file__ or "") for name in names]
+        self.seconds, self.again = seconds, again
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        settings.register_profile(
+            "mutants", settings(), **{**DRAWN, "max_examples": 25, "phases": [Phase.explicit, Phase.generate]}
+        )
+        settings.load_profile("mutants")
+        session.config.pluginmanager.unregister(name="terminalreporter")  # what a mutant fails is not reported
+        gc.collect()
+        living = functions_of({str(path) for path in self.paths})
+        with marked(self.paths, living):
+            specs, tests = self.unchanged(session)
+        for path in self.paths:
+            self.run(path, living, specs, tests)
+        return True
+
+    def unchanged(self, session: pytest.Session) -> tuple[list[Reach], list[Reach]]:
+        """Run everything once, to see what reaches what. What fails is left out, and named."""
+        specs, tests = [Reach(spec) for spec in EVERY], [Reach(item) for item in session.items]
+        for reach in specs:
+            prop = max(properties_of(reach.what), key=lambda prop: prop.name == "gradient_is_numeric")
+            reach.watch(verify, reach.what, prop, **{**FEW, "max_examples": 3})
+        for reach in list(tests):
+            if not reach.watch(run_test, reach.what):
+                print(f"fails unchanged, left out: {reach.what.nodeid}", flush=True)
+                tests.remove(reach)
+        print(f"{len(specs)} specs, {len(tests)} tests, {sum(one.seconds for one in tests):.0f} seconds", flush=True)
+        return specs, tests
+
+    def run(self, path: Path, living: Living, specs: list[Reach], tests: list[Reach]) -> None:
+        """Try a file's mutants, in a drawn order, while there is time: prints survivors, and a score."""
+        every = [one for one in mutants(path, living) if f"survived {one}\n" in self.again or not self.again]
+        random.Random(0).shuffle(every)
+        end, found = time.monotonic() + self.seconds, []
+        for mutant in every:
+            if time.monotonic() > end:
+                break
+            told = self.told_by(mutant, specs, tests)
+            print(f"  {told} tells" if told else "  survived", mutant, flush=True)
+            found.append(told)
+        by_test, by_property = (sum(told.startswith(kind) for told in found) for kind in ("test", "property"))
+        print(
+            f"{path.stem}: {by_property} caught by properties, {by_test} by example tests, "
+            f"{len(found) - by_test - by_property} left, of {len(found)} tried, of {len(every)} mutants",
+            flush=True,
+        )
+
+    def told_by(self, mutant: Mutant, specs: list[Reach], tests: list[Reach]) -> str:
+        """Put the mutant in, in another process, and ask."""
+        place = place_of(mutant.functions[0].__code__)
+        asked, examples = specs_for(specs, place), tests_for(tests, place)
+
+        def task() -> str:
+            for function in mutant.functions:
+                function.__code__ = mutant.code
+            return killer(asked, examples)
+
+        return forked(task)
+
+
+def main() -> None:
+    """The files named, or all."""
     warnings.simplefilter("ignore")
-    signal.signal(signal.SIGALRM, _too_long)
-    seconds = float(names[1]) if names[:1] == ["--seconds"] else math.inf
-    names = names if math.isinf(seconds) else names[2:]
-    for name in names or [found.name for found in pkgutil.iter_modules(minigrad.ops.__path__)]:
-        killed, count, possible = run(importlib.import_module(f"minigrad.ops.{name}"), seconds)
-        print(f"{name}: {killed} of {count} killed" + f", of {possible} in all" * (count < possible), flush=True)
+    parser = argparse.ArgumentParser(prog="python -m mutation.ops", description="Mutation testing of minigrad/ops.")
+    parser.add_argument("names", nargs="*", help="files of minigrad/ops")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="for each file")
+    parser.add_argument("--again", type=Path, help="an output of this program: only the survivors in it")
+    parser.add_argument("--tests", nargs="+", default=TESTS, help="where the example tests are")
+    given = parser.parse_args()
+    names = given.names or [found.name for found in pkgutil.iter_modules(minigrad.ops.__path__)]
+    options = ["-q", "-s", "-p", "no:cacheprovider", *[f"--ignore={one}" for one in LEFT_OUT]]
+    options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # hypothesis is here before pytest
+    runner = Runner(names, given.seconds, given.again.read_text() if given.again else "")
+    with contextlib.suppress(KeyboardInterrupt):
+        pytest.main([*given.tests, *options], plugins=[runner])
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
