@@ -44,6 +44,14 @@ def kept(sizes: Sizes, dim: Dims) -> Sizes:
     return tuple([1 if gone is None or place in gone else size for place, size in enumerate(sizes)])
 
 
+def remaining(sizes: Sizes, dim: Dims, keepdim: bool) -> Sizes:
+    """The shape of the result."""
+    if keepdim:
+        return kept(sizes, dim)
+    gone = axes(dim, len(sizes))
+    return () if gone is None else tuple([size for place, size in enumerate(sizes) if place not in gone])
+
+
 def count(sizes: Sizes, dim: Dims) -> int:
     """How many elements become one."""
     gone = axes(dim, len(sizes))

@@ -22,7 +22,7 @@ from minigrad.core.tensor import Tensor
 from minigrad.ops import indexing, joining
 from minigrad.ops.arithmetic import pow
 from minigrad.ops.comparison import ne
-from minigrad.ops.dims import Dims, axes, checked, count, kept, stretch
+from minigrad.ops.dims import Dims, axes, checked, count, kept, remaining, stretch
 from minigrad.ops.elementwise import abs, sign, zeros_of
 from minigrad.ops.extremum import amax, amin
 from minigrad.ops.method import method
@@ -94,15 +94,8 @@ def prod_by_halves(input: Tensor, dim: int | None = None, keepdim: bool = False)
         rest = indexing.narrow(factors, at, 2 * half, size - 2 * half)
         factors, size = joining.cat([pairs, rest], at), size - half
     # The sum over the one factor that is left; over none it is 0, and the product of nothing is 1.
-    result = sum(factors, at).reshape(_reduced(input.shape, dim, keepdim))
+    result = sum(factors, at).reshape(remaining(input.shape, dim, keepdim))
     return result if size else result + 1
-
-
-def _reduced(sizes: tuple[int, ...], dim: int | None, keepdim: bool) -> tuple[int, ...]:
-    gone = axes(dim, len(sizes))
-    if keepdim:
-        return kept(sizes, dim)
-    return () if gone is None else tuple([size for place, size in enumerate(sizes) if place not in gone])
 
 
 @fused(composite=prod_by_halves)

@@ -5,7 +5,6 @@ The derivatives of softmax and log_softmax are primitives, too, so that each run
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from minigrad import kernels
@@ -13,7 +12,7 @@ from minigrad.backend import Array, namespace
 from minigrad.core.primitive import primitive
 from minigrad.core.tensor import Tensor
 from minigrad.ops import elementwise
-from minigrad.ops.dims import checked
+from minigrad.ops.dims import Dims, axes, checked, kept, remaining
 from minigrad.ops.method import method
 
 
@@ -56,11 +55,6 @@ def softmax_as(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
     return softmax(input if dtype is None else input.to(dtype), dim)
 
 
-def softmin(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
-    """softmax of -input."""
-    return softmax_as(-input, dim, dtype)
-
-
 # ---- log_softmax ----------------------------------------------------------------------------------------------------
 
 
@@ -94,34 +88,18 @@ def log_softmax_as(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
 
 @method()
 @primitive(promote="float")
-def logsumexp(input: Array, dim: int | Sequence[int], keepdim: bool = False) -> Array:
-    """log(sum(exp(input))) over `dim`, one dimension or several, with the maximum taken out first."""
+def logsumexp(input: Array, dim: Dims, keepdim: bool = False) -> Array:
+    """log(sum(exp(input))) over `dim`, with the maximum taken out first."""
     xp = namespace(input)
-    axis = _axes(dim)
-    top = input.max(axis=axis, keepdims=True) if input.size else xp.zeros(_kept(input.shape, dim), input.dtype)
+    axis = axes(dim, input.ndim)
+    top = input.max(axis=axis, keepdims=True) if input.size else xp.zeros(kept(input.shape, dim), input.dtype)
     top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))  # an infinity less itself would be nan
     total = xp.log(xp.exp(input - top).sum(axis=axis, keepdims=True)) + top
-    return total if keepdim else total.reshape(_dropped(input.shape, dim))
+    return total.reshape(remaining(input.shape, dim, keepdim))
 
 
 logsumexp.vjp(
     input=lambda g, ans, input, input_shape, dim: (
-        g.reshape(_kept(input_shape, dim)) * elementwise.exp(input - ans.reshape(_kept(input_shape, dim)))
+        g.reshape(kept(input_shape, dim)) * elementwise.exp(input - ans.reshape(kept(input_shape, dim)))
     )
 )
-
-
-def _axes(dim: int | Sequence[int]) -> int | tuple[int, ...]:
-    return dim if isinstance(dim, int) else tuple(dim)
-
-
-def _kept(sizes: tuple[int, ...], dim: int | Sequence[int]) -> tuple[int, ...]:
-    """The shape with the reduced dimensions of size 1."""
-    gone = {one % max(len(sizes), 1) for one in ([dim] if isinstance(dim, int) else dim)}
-    return tuple([1 if place in gone else size for place, size in enumerate(sizes)])
-
-
-def _dropped(sizes: tuple[int, ...], dim: int | Sequence[int]) -> tuple[int, ...]:
-    """The shape without the reduced dimensions."""
-    gone = {one % max(len(sizes), 1) for one in ([dim] if isinstance(dim, int) else dim)}
-    return tuple([size for place, size in enumerate(sizes) if place not in gone])

@@ -14,6 +14,7 @@ from minigrad.testing import OpSpec
 from minigrad.testing.strategies import Host, arrays, axis, shapes
 
 from .elementwise import each
+from .public_reduction import asked_for_float64, in_float64
 from .softmax import _probabilities
 
 Arguments = tuple[list[Any], dict[str, Any]]
@@ -155,4 +156,19 @@ ACTIVATIONS = {
     "F.softmax": OpSpec(F.softmax, _probabilities, _along()),
     "F.log_softmax": OpSpec(F.log_softmax, lambda x, dim: np.log(_probabilities(x, dim)), _along()),
     "F.softmin": OpSpec(F.softmin, lambda x, dim: _probabilities(-x, dim), _along()),
+    "F.softmax/dtype": OpSpec(
+        F.softmax, in_float64(_probabilities), asked_for_float64(_along()), floats_keep_dtype=False
+    ),
+    "F.log_softmax/dtype": OpSpec(
+        F.log_softmax,
+        in_float64(lambda x, dim: np.log(_probabilities(x, dim))),
+        asked_for_float64(_along()),
+        floats_keep_dtype=False,
+    ),
+    "F.softmin/dtype": OpSpec(
+        F.softmin,
+        in_float64(lambda x, dim: _probabilities(-x, dim)),
+        asked_for_float64(_along()),
+        floats_keep_dtype=False,
+    ),
 }
