@@ -63,7 +63,7 @@ FIRST = {"gradient_is_numeric", "equals_reference"}  # they find most
 SPECS_ASKED = 6  # of those that reach the function, of these two properties
 ASKED_OF_ALL = 2  # of the others, too
 TESTS_ASKED = 15.0  # seconds, as long as they take unchanged
-PATIENCE = 60  # seconds of the processor, before a mutant counts as endless
+PATIENCE = 30  # seconds of the processor, before a mutant counts as endless
 MEMORY = 8 << 30  # bytes
 
 Living = dict[CodeType, list[FunctionType]]
@@ -318,6 +318,7 @@ def forked(task: Callable[[], str]) -> str:
     if not child:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         resource.setrlimit(resource.RLIMIT_CPU, (PATIENCE, PATIENCE))
+        signal.alarm(10 * PATIENCE)  # one that waits uses no processor
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
@@ -327,7 +328,7 @@ def forked(task: Callable[[], str]) -> str:
     _, status = os.waitpid(child, 0)
     with os.fdopen(reading) as pipe:
         said = pipe.read()
-    endless = os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL)
+    endless = os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL, signal.SIGALRM)
     return said.strip() if said else "property endless" if endless else "property crash"
 
 
@@ -352,6 +353,7 @@ class Runner:
         living = functions_of({str(path) for path in self.paths})
         with marked(self.paths, living):
             specs, tests = self.unchanged(session)
+        gc.freeze()  # a forked process need not look at all this, and so copies less of it
         for path in self.paths:
             self.run(path, living, specs, tests)
         return True
@@ -403,6 +405,7 @@ class Runner:
 def main() -> None:
     """The files named, or all."""
     warnings.simplefilter("ignore")
+    os.environ["OMP_NUM_THREADS"] = "1"  # PyTorch's further threads do not live on in a forked process: it would wait
     parser = argparse.ArgumentParser(prog="python -m mutation.ops", description="Mutation testing of minigrad/ops.")
     parser.add_argument("names", nargs="*", help="files of minigrad/ops")
     parser.add_argument("--seconds", type=float, default=math.inf, help="for each file")
