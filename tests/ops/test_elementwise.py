@@ -104,6 +104,10 @@ def test_erf_is_within_one_unit_in_the_last_place() -> None:
     assert minigrad.erf(minigrad.tensor(x).half()).dtype == minigrad.float16
 
 
+def test_the_sign_of_a_complex_number_is_its_direction() -> None:
+    assert minigrad.tensor([3 + 4j, 0j, -2j]).sign().tolist() == pytest.approx([0.6 + 0.8j, 0, -1j])
+
+
 def test_saturated_sigmoids_are_exact() -> None:
     x = minigrad.tensor([-1e4, -math.inf, 1e4, math.inf], requires_grad=True)
     y = x.sigmoid()

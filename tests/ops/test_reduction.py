@@ -52,6 +52,19 @@ def test_numpy_says_axis_and_keepdims(name: str) -> None:
     assert found.tolist() == getattr(x, name)(1, True).tolist()
 
 
+@pytest.mark.parametrize("name", ["max", "min"])
+def test_max_and_min_take_numpys_words_and_another_tensor_by_name(name: str) -> None:
+    x, y = minigrad.tensor([[1.0, 2.0], [5.0, 3.0]]), minigrad.tensor([[4.0, 0.0], [1.0, 7.0]])
+    function = getattr(minigrad, name)
+    for found, expected in [
+        (function(x, axis=1, keepdims=True), function(x, 1, True)),
+        (function(x, axis=0), function(x, 0)),
+    ]:
+        assert [part.tolist() for part in found] == [part.tolist() for part in expected]
+    assert function(x, axis=0).values.shape == (2,)
+    assert function(x, other=y).tolist() == function(x, y).tolist() == getattr(minigrad, f"{name}imum")(x, y).tolist()
+
+
 @pytest.mark.oracle
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ["sum", "prod", "cumsum", "cumprod", "any", "all", "count_nonzero", "amax"])
@@ -131,6 +144,8 @@ def test_diff(x: Host, n: int, data: st.DataObject) -> None:
 def test_diff_refuses() -> None:
     with pytest.raises(RuntimeError, match="diff: needs a dimension and n >= 0"):
         minigrad.tensor(1.0).diff()
+    with pytest.raises(RuntimeError, match="n >= 0, got shape \\(2,\\) and n=-1"):
+        minigrad.ones(2).diff(-1)
 
 
 # ---- spreads and norms ----------------------------------------------------------------------------------------------
@@ -245,6 +260,7 @@ def test_nan_wins(name: str, data: st.DataObject) -> None:
     agree(lambda library, x: getattr(x, name)(1).indices, x, order=0)
     agree(lambda library, x: x.amax(1) + x.amin(1), x, order=0)
     agree(lambda library, x: x.kthvalue(3, 1).values + x.argmax(1), x, order=0)
+    agree(lambda library, x: x.kthvalue(1, 1).values, x)  # and NaN is the largest
 
 
 # ---- whether and how many -------------------------------------------------------------------------------------------
