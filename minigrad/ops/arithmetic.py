@@ -168,9 +168,8 @@ def pow(input: Array, exponent: Array) -> Array:
         return result.astype(bool) if result.dtype == "int8" else result  # which NumPy makes of two bools
     if type(exponent) in (int, float) and exponent in _QUICK_POWERS:
         return _QUICK_POWERS[exponent](input)
-    if type(input) not in (int, float):
-        input = namespace(input).asarray(input)  # a rule may bring a NumPy scalar, whose own power rounds otherwise
-    return input**exponent
+    # A rule may bring a NumPy scalar, whose own power rounds otherwise.
+    return namespace(input).asarray(input) ** exponent
 
 
 _QUICK_POWERS = {

@@ -92,8 +92,8 @@ trunc.vjp(input=lambda g: zeros_of(g))
 @method(inplace=True)
 @primitive
 def round(input: Array, *, decimals: int = 0) -> Array:
-    """The nearest number with so many decimals; of two that are equally near, the even one."""
-    return input.copy() if input.dtype.kind in "iu" else namespace(input).round(input, decimals)
+    """The nearest number with so many decimals (-2: hundreds); of two that are equally near, the even one."""
+    return namespace(input).round(input, decimals)
 
 
 round.vjp(input=lambda g: zeros_of(g))

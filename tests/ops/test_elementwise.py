@@ -64,8 +64,6 @@ def test_a_function_at_special_points(name: str) -> None:
 @pytest.mark.parametrize("name", FUNCTIONS + QUESTIONS)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_function_of_every_dtype(name: str, dtype: str) -> None:
-    if (name, dtype) == ("square", "bool"):
-        pytest.skip("PyTorch's square is a power, which makes int64 of bools; here it is a product")
     x = np.array([0, 1, 2, 3]).astype(dtype)
     oracle = torch()
     try:
@@ -92,6 +90,14 @@ def test_round_to_decimals(decimals: int) -> None:
     agree(
         lambda library, x: library.round(x, decimals=decimals), np.array([-155.5555, -1.25, 0.05, 2.5, 3.14159, 249.0])
     )
+
+
+def test_whole_numbers_are_rounded_to_tens() -> None:
+    x = minigrad.tensor([155, -151, 4])
+    for decimals, expected in [(-1, [160, -150, 0]), (0, [155, -151, 4]), (2, [155, -151, 4])]:
+        found = x.round(decimals=decimals)
+        assert (found.dtype, found.tolist()) == (minigrad.int64, expected)
+        assert not np.shares_memory(found.numpy(), x.numpy())
 
 
 def test_erf_is_within_one_unit_in_the_last_place() -> None:
@@ -134,6 +140,8 @@ def test_an_operation_at_special_points(name: str) -> None:
 def test_rounded_division_at_special_points(mode: str | None) -> None:
     agree(lambda library, x, y: library.div(x, y, rounding_mode=mode), *grid(PAIRS, PAIRS))
     agree(lambda library, x, y: x.detach() // y.detach(), *grid(PAIRS, PAIRS))
+    whole = [one.astype(int) for one in grid([-7, -2, -1, 0, 1, 5, 6], [-3, -2, -1, 1, 2, 4])]
+    agree(lambda library, x, y: library.div(x, y, rounding_mode=mode), *whole, order=0)
 
 
 @pytest.mark.oracle
@@ -144,6 +152,21 @@ def test_powers_of_and_to_a_number(number: float) -> None:
     agree(lambda library, x: number**x, PAIRS)
     agree(lambda library, x: library.pow(number, x), PAIRS)
     agree(lambda library, x: x**number, np.array([1, 2, 3]) if number >= 0 else np.array([1.0]), order=0, rtol=1e-6)
+
+
+def test_powers_of_bools() -> None:
+    x = minigrad.tensor([True, False])
+    for exponent, dtype in [(2, minigrad.int64), (True, minigrad.bool), (x | True, minigrad.bool)]:
+        assert (x**exponent).dtype == dtype
+        assert (x**exponent).tolist() == [1, 0]
+
+
+def test_a_power_rounds_alike_in_every_way_to_a_gradient() -> None:
+    """The norm's rule takes a power of a result without dimensions, which on arrays is a NumPy scalar."""
+    for number in np.linspace(0.5, 9, 100):
+        x = minigrad.tensor(number, requires_grad=True)
+        gradients = [minigrad.grad(x.norm(3.7), x, create_graph=recorded)[0].item() for recorded in (False, True)]
+        assert gradients[0] == gradients[1]
 
 
 def test_derivatives_of_0_to_the_0() -> None:

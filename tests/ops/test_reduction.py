@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -94,6 +95,16 @@ def test_prod(drawn: Any, ties: bool) -> None:
     x = with_ties(x) if ties else x  # with zeros among the factors
     agree(lambda library, x: x.prod(dim, keepdim), x, order=2)
     agree(lambda library, x: library.prod(x), x, order=2)
+
+
+@pytest.mark.parametrize("size", range(12))
+def test_the_product_by_halves_of_any_number_of_factors(size: int) -> None:
+    factors = np.arange(1.0, size + 1)
+    assert prod_by_halves(minigrad.tensor(factors)).item() == math.factorial(size)
+    assert prod_by_halves(minigrad.tensor(np.stack([factors, -factors])), 1).tolist() == [
+        math.factorial(size),
+        (-1) ** size * math.factorial(size),
+    ]
 
 
 def test_the_product_of_nothing_is_1() -> None:
