@@ -205,8 +205,8 @@ class Naive:
         return result
 
     def claim(self, tensor: Tensor) -> None:
-        """Count a constant gradient as recorded."""
-        tensor._place = Place(self, Jet.constant(tensor.numpy()), set())
+        """Count a constant gradient as recorded; what is zero here is one derivative of it, not all."""
+        tensor._place = Place(self, Jet(Jet.constant(tensor.numpy()).parts[:2]), set())
         tensor._place.of_gradient = tensor._place.claimed = True
 
     def backward(self, tensors: Any, grad_tensors: Any = None, retain_graph: bool = False) -> None:
