@@ -217,8 +217,18 @@ def unpack(node: Node) -> Any:
             f"(recorded at {node.line}): say retain_graph=True in the first, or compute the result again"
         )
     versions = node.versions
-    if not versions:
-        return node.saved
+    count = len(versions)
+    if count == 2:  # most nodes watch one array or two: no loop for these
+        unchanged = versions[0].count == versions[1]
+    elif count == 4:
+        unchanged = versions[0].count == versions[2] and versions[1].count == versions[3]
+    else:
+        unchanged = not count
+    return node.saved if unchanged else _unpack_many(node, versions)
+
+
+def _unpack_many(node: Node, versions: tuple[Any, ...]) -> Any:
+    """`unpack` for any number of watched arrays; it finds the one that was written, and says so."""
     half = len(versions) // 2
     for position in range(half):
         counter, expected = versions[position], versions[half + position]
