@@ -232,7 +232,7 @@ class Generator:
         rows = np.atleast_2d(weights).astype(np.float64)
         with self._lock:
             stream = self._next_stream()
-            draw = _sample_again if replacement else _sample_once
+            draw = _sample_again if replacement or num_samples == 1 else _sample_once  # of one, both say the same
             samples = draw(stream, rows, num_samples)
         return self._put(samples.reshape(*weights.shape[:-1], num_samples), backend.device_of(probabilities))
 

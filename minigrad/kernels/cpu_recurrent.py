@@ -66,6 +66,12 @@ def _pack(weight: Array, factor: Array | None) -> Array:
     return packed
 
 
+def _recurrent_weight(w_hh: Array, factor: Array | None, steps: Steps) -> tuple[Array, Array | None]:
+    """What each step multiplies h by, (H, K*H), and the factor that the product still lacks: a single step, as when
+    text is generated, would spend far more on packing than on its product."""
+    return (w_hh.T, factor) if len(steps) == 1 else (_pack(w_hh, factor), None)
+
+
 def _copy(array: Array) -> Array:
     copy = memory.empty(array.shape, array.dtype)
     copy[...] = array
@@ -157,7 +163,7 @@ def lstm_forward(
     (B, H), steps = h0.shape, steps_of(input, batch_sizes)
     factor, offset = _lstm_affine(H, input.dtype)
     gates = _project(input, w_ih, _sum_biases(b_ih, b_hh), factor, steps)
-    w_packed = _pack(w_hh, factor)
+    w_h, late_factor = _recurrent_weight(w_hh, factor, steps)
     h_before, h_after = _states(steps, h0, reverse)
     c_before, c_after = _states(steps, c0, reverse) if keep else (None, None)
     recurrent, scratch, c_n = np.empty((B, 4 * H), input.dtype), np.empty((B, H), input.dtype), c0.copy()
@@ -165,7 +171,9 @@ def lstm_forward(
         z, h = gates[steps[t]], h_after[t]
         b = len(h)  # the sequences this step has
         c, from_h, written = c_n[:b], recurrent[:b], scratch[:b]
-        np.matmul(h_before[t], w_packed, out=from_h)
+        np.matmul(h_before[t], w_h, out=from_h)
+        if late_factor is not None:
+            from_h *= late_factor
         z += from_h
         np.tanh(z, out=z)
         z *= factor
@@ -261,8 +269,8 @@ def gru_forward(
     factor = np.full((3 * H,), 0.5, dtype=input.dtype)
     factor[2 * H :] = 1
     gates = _project(input, w_ih, b_ih, factor, steps)
-    w_packed = _pack(w_hh, factor)
-    b_packed = None if b_hh is None else b_hh * factor
+    w_h, late_factor = _recurrent_weight(w_hh, factor, steps)
+    b_h = None if b_hh is None else b_hh * factor
     h_before, h_after = _states(steps, h0, reverse)
     hidden_n = memory.empty((*input.shape[:-1], H), input.dtype) if keep else None
     recurrent = np.empty((B, 3 * H), dtype=input.dtype)
@@ -271,9 +279,11 @@ def gru_forward(
         rz, n = gates[at][:, : 2 * H], gates[at][:, 2 * H :]
         from_h = recurrent[: len(h)]
         hn = from_h[:, 2 * H :]
-        np.matmul(before, w_packed, out=from_h)
-        if b_packed is not None:
-            from_h += b_packed
+        np.matmul(before, w_h, out=from_h)
+        if late_factor is not None:
+            from_h *= late_factor
+        if b_h is not None:
+            from_h += b_h
         rz += from_h[:, : 2 * H]
         np.tanh(rz, out=rz)
         rz *= 0.5
@@ -357,11 +367,11 @@ def rnn_forward(
     """A simple recurrent network over a sequence. Gives (output, h_n), residuals."""
     steps = steps_of(input, batch_sizes)
     projected = _project(input, w_ih, _sum_biases(b_ih, b_hh), None, steps)
-    w_packed = _pack(w_hh, None)
+    w_h, _ = _recurrent_weight(w_hh, None, steps)
     h_before, h_after = _states(steps, h0, reverse)
     for t in time_order(len(steps), reverse):
         h = h_after[t]
-        np.matmul(h_before[t], w_packed, out=h)
+        np.matmul(h_before[t], w_h, out=h)
         h += projected[steps[t]]
         if nonlinearity == "tanh":
             np.tanh(h, out=h)
