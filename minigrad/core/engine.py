@@ -87,21 +87,33 @@ Edge = tuple[Node, int]
 
 
 class Leaf(Node):
-    """The end of a path: collects the gradient of one leaf tensor."""
+    """The end of a path: collects the gradient of one leaf tensor.
 
-    __slots__ = ("grad", "wanted")
+    `held` is what has been collected. Of a large table few rows of which were looked up these are just the rows, and
+    become a table when somebody asks for `.grad`; who can use rows takes `held` and spares the table.
+    """
+
+    __slots__ = ("held", "wanted")
 
     def __init__(self, shape: Shape) -> None:
         self.plan = self.location = self.extras = None
         self.edges, self.saved, self.versions = (), (), ()
         self.shapes = (shape,)
         self.birth = _birth()
-        self.grad: Any = None
+        self.held: Any = None
         self.wanted = True  # False while its tensor does not require grad
 
     def name(self) -> str:
         """PyTorch's name for the node that adds to `.grad`."""
         return "AccumulateGrad"
+
+    @property
+    def grad(self) -> Any:
+        """What `.grad` shows: a Tensor, rows if they were asked for, or None."""
+        held = self.held
+        if type(held) is Rows and not held.keep:
+            self.held = held = held.to_dense()
+        return held
 
     def accumulate(self, gradient: Any, create_graph: bool) -> None:
         """Add to `.grad`. The first gradient becomes it: an array that the caller owns."""
@@ -110,20 +122,22 @@ class Leaf(Node):
         if not self.wanted:
             return
         if isinstance(gradient, Rows) and not gradient.keep:
-            gradient = gradient.to_dense()._array
+            gradient = gradient.coalesce() if gradient.is_thin() else gradient.to_dense()._array
         if create_graph and isinstance(gradient, Tensor):
             gradient = gradient.clone()  # rules hand one gradient to several inputs; each .grad is its own
-        if self.grad is None:
-            if isinstance(gradient, Rows):
+        if self.held is None:
+            if isinstance(gradient, Rows) and gradient.keep:
                 gradient = gradient.clone()  # its values are what flowed in
-            self.grad = gradient if isinstance(gradient, (Tensor, Rows)) else as_tensor(gradient)
-        elif create_graph or isinstance(gradient, Rows) or isinstance(self.grad, Rows):
-            held = self.grad if isinstance(self.grad, Rows) else self.grad if create_graph else self.grad._array
+            self.held = gradient if isinstance(gradient, (Tensor, Rows)) else as_tensor(gradient)
+        elif create_graph or isinstance(gradient, Rows) or isinstance(self.held, Rows):
+            held = self.held if isinstance(self.held, Rows) else self.held if create_graph else self.held._array
             total = _add(held, gradient)
-            self.grad = total if isinstance(total, (Tensor, Rows)) else as_tensor(total)
+            if isinstance(total, Rows) and not total.keep:
+                total = total.coalesce()
+            self.held = total if isinstance(total, (Tensor, Rows)) else as_tensor(total)
         else:
-            self.grad._array += gradient
-            views.count_write(self.grad)
+            self.held._array += gradient
+            views.count_write(self.held)
 
 
 # ---- the loop -------------------------------------------------------------------------------------------------------

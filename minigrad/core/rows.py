@@ -43,6 +43,11 @@ class Rows:
 
         return wrap(self._values)
 
+    def is_thin(self) -> bool:
+        """Whether it is worth while to stay rows: they are few, and on the host. A device would have to be waited for
+        to find out which of them are the same."""
+        return isinstance(self._values, np.ndarray) and 4 * len(self._index) < self.shape[0]
+
     def coalesce(self) -> Rows:
         """The same gradient with each row number once, in order."""
         from minigrad import kernels

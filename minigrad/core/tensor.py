@@ -217,7 +217,7 @@ class Tensor:
                 raise RuntimeError(f".grad must have the tensor's shape {self._array.shape}, got {tuple(value.shape)}")
             if value.dtype != self._array.dtype:
                 raise RuntimeError(f".grad must have the tensor's dtype {self._array.dtype}, got {value.dtype}")
-        self._own_leaf().grad = value
+        self._own_leaf().held = value
 
     @grad.deleter
     def grad(self) -> None:

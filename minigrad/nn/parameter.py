@@ -36,14 +36,20 @@ class Parameter(Tensor):
         return f"Parameter containing:\n{super().__repr__()}"
 
 
+def held_gradient(tensor: Tensor) -> Any:
+    """`tensor.grad`, but for a table few rows of which were looked up: of that just the rows, while nobody has asked
+    for more. Other rows' gradient is zero; to change what comes back is to change `.grad`."""
+    return tensor.grad if tensor._leaf is None else tensor._leaf.held
+
+
 def clear_gradients(leaves: Iterable[Tensor], set_to_none: bool) -> None:
     """Forget the gradients of the leaves, or fill them with zeros in place; a sparse one is forgotten either way."""
     for tensor in leaves:
         leaf = tensor._leaf
-        if leaf is None or leaf.grad is None:
+        if leaf is None or leaf.held is None:
             continue
         if set_to_none or isinstance(leaf.grad, Rows):
-            leaf.grad = None
+            leaf.held = None
         else:
             leaf.grad.detach_()  # a gradient made under create_graph has a graph of its own
             leaf.grad._array[...] = 0

@@ -17,7 +17,7 @@ from minigrad.core.modes import enable_grad
 from minigrad.core.rows import Rows
 from minigrad.core.tensor import Tensor, wrap
 from minigrad.core.views import count_write
-from minigrad.nn.parameter import clear_gradients
+from minigrad.nn.parameter import clear_gradients, held_gradient
 
 Settings = dict[str, Any]  # a group: its "params", and a value for each of the optimizer's settings
 State = dict[str, Any]  # of one parameter: tensors such as "momentum_buffer", and counts
@@ -130,12 +130,16 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        moves = [(one, group) for group in self.param_groups for one in group["params"] if one.grad is not None]
-        for parameter, group in moves:
-            self._check_gradient(parameter.grad, group)
+        moves = []
+        for group in self.param_groups:
+            suffice = self._rows_suffice(group)
+            for parameter in group["params"]:
+                gradient = held_gradient(parameter) if suffice else parameter.grad
+                if gradient is not None:
+                    self._check_gradient(gradient, group)
+                    moves.append((parameter, gradient, group))
         self.steps_taken += 1
-        for parameter, group in moves:
-            gradient: Any = parameter.grad
+        for parameter, gradient, group in moves:
             p, state = parameter._array, self.state[parameter]
             self._count(p, state, group)
             if isinstance(gradient, Rows):
@@ -184,6 +188,10 @@ class Optimizer:
     def _update(self, p: Array, g: Array, state: State, group: Settings) -> None:
         """Move one parameter, in place; its step is counted already, from 1."""
         raise NotImplementedError(f"{self._name()} must define _update(p, g, state, group)")
+
+    def _rows_suffice(self, group: Settings) -> bool:
+        """Whether a table's rows without a gradient stay as they are, so that the rows that have one are enough."""
+        return False
 
     def _update_rows(self, p: Array, rows: Rows, state: State, group: Settings) -> None:
         """Move one parameter whose gradient is sparse, in place; for those with `_takes_rows`."""

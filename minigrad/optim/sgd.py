@@ -55,6 +55,9 @@ class SGD(Optimizer):
             weight_decay=group["weight_decay"], nesterov=group["nesterov"], maximize=group["maximize"], first=first,
         )  # fmt: skip
 
+    def _rows_suffice(self, group: Settings) -> bool:
+        return not group["momentum"] and not group["weight_decay"]
+
     def _update_rows(self, p: Array, rows: Rows, state: State, group: Settings) -> None:
         if group["momentum"]:  # moves every row that ever had a gradient, so there is nothing to win
             self._update(p, rows.to_dense()._array, state, group)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from minigrad.core.modes import quiet
 from minigrad.core.rows import Rows
 from minigrad.core.tensor import Tensor, tensor, wrap
 from minigrad.core.views import count_write
+from minigrad.nn.parameter import held_gradient
 
 
 def clip_grad_norm_(
@@ -30,7 +30,7 @@ def clip_grad_norm_(
     does wait.
     """
     parameters = [parameters] if isinstance(parameters, Tensor) else list(parameters)
-    norm = _total_norm(_gradients(parameters), norm_type, error_if_nonfinite)
+    norm = _total_norm(_gradients(parameters, rows=norm_type > 0), norm_type, error_if_nonfinite)
     clip_grads_with_norm_(parameters, max_norm, norm)
     return norm
 
@@ -62,23 +62,26 @@ def clip_grads_with_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float
         factor = float(factor)
         if factor == 1:
             return
-    arrays = _about_to_be_written(_gradients(parameters))
+    arrays = _about_to_be_written(_gradients(parameters, rows=True))
     if arrays:
         kernels.of(arrays[0]).scale(arrays, factor)
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
     """Cut every element of every gradient off at -clip_value and clip_value, in place."""
-    for array in _about_to_be_written(_gradients(parameters)):
+    for array in _about_to_be_written(_gradients(parameters, rows=clip_value >= 0)):
         array[...] = namespace(array).clip(array, -clip_value, clip_value)
 
 
-def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor | Rows]:
-    """The gradients there are. A sparse one is replaced by one with its rows added up: later uses need that too."""
+def _gradients(parameters: Tensor | Iterable[Tensor], rows: bool) -> list[Tensor | Rows]:
+    """The gradients there are. A sparse one is replaced by one with its rows added up: later uses need that too.
+
+    With `rows`, where zeros change nothing, a table's gradient is just those of its rows that were looked up.
+    """
     found: list[Tensor | Rows] = []
     for parameter in [parameters] if isinstance(parameters, Tensor) else parameters:
-        gradient: Any = parameter.grad
-        if isinstance(gradient, Rows):
+        gradient = held_gradient(parameter) if rows else parameter.grad
+        if isinstance(gradient, Rows) and gradient.keep:
             parameter.grad = gradient = gradient.coalesce()
         if gradient is not None:
             found.append(gradient)
