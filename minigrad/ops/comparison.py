@@ -240,8 +240,7 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
         return condition.nonzero(as_tuple=True)
     if input is None or other is None:
         raise TypeError("where() takes a condition alone, or a condition, input and other")
-    operands = [value._array if isinstance(value, Tensor) else value for value in (input, other)]
-    dtype = dtypes.result_type(*operands)
+    dtype = dtypes.result_type(input, other)
     return choose(_condition(condition, "where"), _operand(input, dtype, condition), _operand(other, dtype, condition))
 
 

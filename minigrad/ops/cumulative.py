@@ -61,7 +61,7 @@ def diff(
 def cumprod_by_doubling(input: Tensor, dim: int) -> Tensor:
     """Running products in log2(n) steps, each of which doubles how far back they reach; right at zeros, too."""
     at = checked(dim, input.ndim)
-    result, reach = input * 1, 1
+    result, reach = input, 1
     size = input.shape[at] if input.ndim else 1
     while reach < size:
         begun = indexing.narrow(result, at, 0, reach)

@@ -89,7 +89,7 @@ class Mutant:
     code: CodeType
 
     def __str__(self) -> str:
-        return f"{self.place} in {self.code.co_name}: {self.what}"
+        return f"{self.code.co_name}: {self.what}"  # without the line, by which `--again` would not know it again
 
 
 def changes(node: ast.AST) -> Iterator[ast.AST]:
@@ -338,7 +338,7 @@ def forked(task: Callable[[], str]) -> str:
 class Runner:
     """A plugin of pytest: in the place of running the tests, it runs them against mutants."""
 
-    def __init__(self, names: list[str], seconds: float, again: str) -> None:
+    def __init__(self, names: list[str], seconds: float, again: set[str] | None) -> None:
         self.paths = [Path(importlib.import_module(f"minigrad.ops.{name}").__file__ or "") for name in names]
         self.seconds, self.again = seconds, again
 
@@ -374,14 +374,14 @@ class Runner:
     def run(self, path: Path, living: Living, specs: list[Reach], tests: list[Reach]) -> None:
         """Try a file's mutants, in a drawn order, while there is time: prints survivors, and a score."""
         with warnings.catch_warnings(action="ignore"):  # Python sees that some mutants make no sense
-            every = [one for one in mutants(path, living) if f"survived {one}\n" in self.again or not self.again]
+            every = [one for one in mutants(path, living) if self.again is None or str(one) in self.again]
         random.Random(0).shuffle(every)
         end, found = time.monotonic() + self.seconds, []
         for mutant in every:
             if time.monotonic() > end:
                 break
             told = self.told_by(mutant, specs, tests)
-            print(f"  {told} tells" if told else "  survived", mutant, flush=True)
+            print(f"  {told} tells" if told else "  survived", f"{mutant.place} in {mutant}", flush=True)
             found.append(told)
         by_test, by_property = (sum(told.startswith(kind) for told in found) for kind in ("test", "property"))
         print(
@@ -416,7 +416,9 @@ def main() -> None:
     names = given.names or [found.name for found in pkgutil.iter_modules(minigrad.ops.__path__)]
     options = ["-q", "-s", "-p", "no:cacheprovider", *[f"--ignore={one}" for one in LEFT_OUT]]
     options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # hypothesis is here before pytest
-    runner = Runner(names, given.seconds, given.again.read_text() if given.again else "")
+    before = given.again.read_text().splitlines() if given.again else []
+    survivors = {line.split(" in ", 1)[1] for line in before if line.startswith("  survived")}
+    runner = Runner(names, given.seconds, survivors if given.again else None)
     with contextlib.suppress(KeyboardInterrupt):
         pytest.main([*given.tests, *options], plugins=[runner])
 

@@ -361,6 +361,8 @@ def test_other_mistakes() -> None:
         minigrad.ones(0).max()
     with pytest.raises(RuntimeError, match="kthvalue: k=4 is out of range for dimension 1 of size 3"):
         x.kthvalue(4)
+    with pytest.raises(RuntimeError, match="k=2 is out of range for dimension 0 of size 1"):
+        minigrad.tensor(1.0).kthvalue(2)
 
 
 def test_an_op_is_named_after_itself_in_the_graph() -> None:
