@@ -201,10 +201,12 @@ class Tensor:
     @property
     def grad(self) -> Any:
         """The gradient that `backward()` added up, or None. Kept for leaves, and after `retain_grad()`."""
-        if self._leaf is not None:
-            return self._leaf.grad
         node = self.grad_fn
-        return None if node is None or node.extras is None else node.extras.retained.get(self.output_nr)
+        if node is not None and node.extras is not None:
+            kept = node.extras.retained.get(self.output_nr)
+            if kept is not None:
+                return kept
+        return None if self._leaf is None else self._leaf.grad  # also of what was a leaf, and has been written since
 
     @grad.setter
     def grad(self, value: Any) -> None:

@@ -112,3 +112,15 @@ def test_elements_that_share_one_place_are_refused(count: int) -> None:
 def test_a_single_element_with_a_stride_of_zero_can_be_written() -> None:
     single = np.lib.stride_tricks.as_strided(np.zeros(2), (1, 2), (0, 8))
     assert minigrad.from_numpy(single).add_(1.0).tolist() == [[1.0, 1.0]]
+
+
+def test_what_was_a_leaf_keeps_the_gradient_it_is_asked_to_keep() -> None:
+    """Its gradients as a leaf, of which there are none, do not hide it."""
+    x = minigrad.tensor([1.0, 2.0], requires_grad=True)
+    y = minigrad.zeros(2, requires_grad=True)
+    y.requires_grad_(False)
+    y[:] = x
+    y.retain_grad()
+    (y * minigrad.tensor([3.0, 4.0])).sum().backward()
+    np.testing.assert_array_equal(y.grad.numpy(), [3, 4])
+    np.testing.assert_array_equal(x.grad.numpy(), [3, 4])
