@@ -14,7 +14,9 @@ from minigrad.kernels import pool, reference_update
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
-BLOCK = 1 << 14  # elements: 64 KiB of float32, so that five arrays and the scratch lie in a second-level cache
+# Elements of a block: 256 KiB of float32, so that what one pass leaves behind is near for the next. Adam over 5 million
+# takes 7.6 ms of one core; in blocks of 1 << 14, with four times as many calls, 8.5.
+BLOCK = 1 << 16
 GRAIN = 1 << 16  # elements worth a thread of their own
 NORM_BLOCK = 1 << 12  # squares that are added in the array's own precision
 
