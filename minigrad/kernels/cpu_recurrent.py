@@ -141,7 +141,7 @@ def _input_gradient(d_gates: Array, weight: Array) -> Array:
 
 
 def _bias_gradient(d_gates: Array) -> Array:
-    return _flat(d_gates).sum(axis=0)
+    return np.ones(_flat(d_gates).shape[0], d_gates.dtype) @ _flat(d_gates)  # half the time of sum(axis=0)
 
 
 # ----------------------------------------------------------------------------------------------------------------- LSTM
