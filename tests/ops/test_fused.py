@@ -357,3 +357,22 @@ def test_layer_norm_misfits() -> None:
         fused.layer_norm(x, 2)
     with pytest.raises(RuntimeError, match=r"weight is float32 of shape \(2,\)"):
         fused.layer_norm(x, 3, minigrad.ones(2))
+
+
+@pytest.mark.parametrize("H", [5, 7])  # cut into a gate more, fewer units would give the same pieces
+@pytest.mark.parametrize(("kind", "gates"), [("lstm", 4), ("gru", 3)])
+def test_a_step_cuts_its_gates_apart(kind: str, gates: int, H: int) -> None:
+    rng = np.random.default_rng(0)
+    x, *state = (normal(rng, 2, 1, 3), *(normal(rng, 1, H) for _ in range(2 if kind == "lstm" else 1)))
+    weights = normal(rng, gates * H, 3), normal(rng, gates * H, H)
+    for found, expected in zip(
+        getattr(fused, kind)(x, *state, *weights), getattr(recurrent, f"{kind}_steps")(x, *state, *weights)
+    ):
+        np.testing.assert_allclose(found.detach().numpy(), expected.detach().numpy(), rtol=1e-12, atol=1e-12)
+
+
+def test_the_slope_of_relu_is_0_at_0_in_a_cell() -> None:
+    h = minigrad.zeros(1, 2, requires_grad=True)
+    weights = minigrad.eye(2), minigrad.eye(2)
+    cells.rnn_cell(minigrad.zeros(1, 2), h, *weights, nonlinearity="relu").sum().backward()
+    np.testing.assert_array_equal(h.grad.numpy(), np.zeros((1, 2)))

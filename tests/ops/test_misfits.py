@@ -212,3 +212,9 @@ RIGHT: dict[str, tuple[Call, tuple[int, ...]]] = {
 def test_what_fits_has_the_right_shape(name: str) -> None:
     call, expected = RIGHT[name]
     assert tuple(call().shape) == expected
+
+
+@pytest.mark.parametrize("sizes", [(1, 3, 2), (3, 1, 2), (3, 2, 1)])
+def test_sizes_that_do_not_meet_are_found_whichever_operand_stretches(sizes: tuple[int, ...]) -> None:
+    with pytest.raises(RuntimeError, match=r"einsum: index 'i' has size 3 in one place and 2 in another"):
+        minigrad.einsum("i,i,i", *[minigrad.ones(size) for size in sizes])
