@@ -66,6 +66,7 @@ class Op:
                 self.settings[name] = parameter.default
                 if parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
                     self.order.append(name)
+        self.inputs_first = self.variadic is None and tuple(self.order[: len(self.inputs)]) == self.inputs
         self.required = [name for name, default in self.settings.items() if default is inspect.Parameter.empty]
         self.rules: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {}
         self.call: Callable[..., Any] = forward  # the public function, once it is made
@@ -110,6 +111,8 @@ class Op:
 
     def bind(self, args: tuple[Any, ...], given: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Sort a call's arguments into inputs, in order, and settings, as Python would have."""
+        if self.inputs_first and len(args) == len(self.inputs) and given.keys() <= self.settings.keys():
+            return args, self._all_settings(given)  # inputs by place, settings by name: there is nothing to sort
         for alias in given.keys() & _ALIASES.keys():
             if alias not in self.settings and alias not in self.inputs:
                 given[_ALIASES[alias]] = given.pop(alias)
@@ -127,15 +130,19 @@ class Op:
             if missing:
                 raise TypeError(f"{self.name}() needs {', '.join(missing)}")
             inputs = tuple(extra.pop(name, None) for name in self.inputs)
-        settings = {**self.settings, **extra}
-        if len(settings) != len(self.settings):
-            unknown = ", ".join(sorted(settings.keys() - self.settings.keys()))
+        if not extra.keys() <= self.settings.keys():
+            unknown = ", ".join(sorted(extra.keys() - self.settings.keys()))
             known = ", ".join(dict.fromkeys([*self.order, *self.settings]))
             raise TypeError(f"{self.name}() has no argument {unknown}; it takes {known}")
+        return inputs, self._all_settings(extra)
+
+    def _all_settings(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Those given and the defaults of the others."""
+        settings = {**self.settings, **given}
         for name in self.required:
             if settings[name] is inspect.Parameter.empty:
                 raise TypeError(f"{self.name}() needs {name}")
-        return inputs, settings
+        return settings
 
     def plan(self, needs: tuple[bool, ...]) -> Any:
         """How to go backward when just these inputs need a gradient; made once for each combination."""

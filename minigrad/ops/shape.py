@@ -129,14 +129,14 @@ def squeeze(input: Tensor, dim: Dims = None) -> Tensor:
     gone = [dim_of(one, input.ndim, "squeeze") for one in dims]
     if len(set(gone)) < len(gone):
         raise RuntimeError(f"squeeze: a dimension appears twice in dim={dim}")
-    return reshape(input, [size for at, size in enumerate(input.shape) if size != 1 or at not in gone])
+    return reshaped(input, shape=tuple([size for at, size in enumerate(input.shape) if size != 1 or at not in gone]))
 
 
 @method()
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """With a dimension of size 1 put in at `dim`."""
     at = dim_of(dim, input.ndim + 1, "unsqueeze")
-    return reshape(input, (*input.shape[:at], 1, *input.shape[at:]))
+    return reshaped(input, shape=(*input.shape[:at], 1, *input.shape[at:]))
 
 
 @primitive(view=True)
