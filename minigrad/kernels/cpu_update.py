@@ -24,12 +24,13 @@ NORM_BLOCK = 1 << 12  # squares that are added in the array's own precision
 def _in_blocks(update: Callable[..., None], arrays: Sequence[Array | None]) -> None:
     """Call update(*views, scratch) on blocks of the arrays, which all have one shape (None stays None)."""
     present = [array for array in arrays if array is not None]
-    if all(array.flags.c_contiguous for array in present):
-        arrays = [None if array is None else array.reshape(-1) for array in arrays]  # views: writing reaches the arrays
-    first = next(array for array in arrays if array is not None)
-    if first.size <= BLOCK:  # most parameters of a model: sharing out costs more than the update
+    first = present[0]
+    if first.ndim and first.size <= BLOCK:  # most parameters of a model: sharing out costs more than the update
         update(*arrays, np.empty_like(first))
         return
+    if all(array.flags.c_contiguous for array in present):
+        arrays = [None if array is None else array.reshape(-1) for array in arrays]  # views: writing reaches the arrays
+        first = first.reshape(-1)  # a 0-d array, whose ufuncs would give scalars, has an element now
     width = max(1, first[:1].size)  # elements in one index of the first axis: 1 when flat
 
     def run(start: int, stop: int) -> None:
