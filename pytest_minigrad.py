@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 PROFILES: dict[str, dict[str, Any]] = {
     "dev": {"max_examples": 10},
     "ci": {"max_examples": 25, "derandomize": True},
-    "thorough": {"max_examples": 500},
+    "thorough": {"max_examples": 300},
 }
 
 

@@ -66,7 +66,8 @@ def agree(function: Function, *arrays: Host, order: int = 1, rtol: float = 1e-9,
             continue
         one = found.get(what)
         if one is None:
-            assert not np.any(reference), f"{what} is missing, PyTorch has {reference}"
+            # Where we have no path PyTorch may have one whose parts cancel, to the last digit but one.
+            assert np.abs(reference).max(initial=0) <= atol, f"{what} is missing, PyTorch has {reference}"
             continue
         assert one.dtype == reference.dtype, f"{what} is {one.dtype}, in PyTorch {reference.dtype}"
         assert one.shape == reference.shape, f"{what} has shape {one.shape}, in PyTorch {reference.shape}"
