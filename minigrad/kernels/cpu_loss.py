@@ -75,17 +75,18 @@ def _exponentials(logits: Array, bias: Array | None, rows: Rows) -> Array:
     return sums
 
 
-def _log_sums(logits: Array, rows: Rows) -> Array:
-    """What `_block_sums` gives, (3, N), for logits (N, V) that stay as they are: through a block of scratch."""
+def _log_sums(logits: Array, rows: Rows, kept: Array | None) -> Array:
+    """What `_block_sums` gives, (3, N), for logits (N, V) that stay as they are; the exponentials go into `kept`, or
+    into a block of scratch."""
     N, V = logits.shape
     sums = np.empty((3, N), dtype=logits.dtype)
     step = max(1, BLOCK // max(1, V))
 
     def run(start: int, stop: int) -> None:
-        scratch = np.empty((min(step, stop - start), V), dtype=logits.dtype)
+        scratch = np.empty((min(step, stop - start) if kept is None else 0, V), dtype=logits.dtype)
         for block in pool.blocks(start, stop, step):
-            found = _block_sums(logits[block], scratch[: block.stop - block.start], rows.spread)
-            sums[0, block], sums[1, block], sums[2, block] = found
+            out = scratch[: block.stop - block.start] if kept is None else kept[block]
+            sums[0, block], sums[1, block], sums[2, block] = _block_sums(logits[block], out, rows.spread)
 
     pool.share(run, N, GRAIN // max(1, V))
     return sums
@@ -135,31 +136,38 @@ def cross_entropy_forward(
     logits: Array, target: Array, weight: Array | None,
     *, ignore_index: int, reduction: str, label_smoothing: float, keep: bool,
 ) -> tuple[Array, tuple[Any, ...] | None]:  # fmt: skip
-    """The loss of logits (N, V), with temporaries of a few rows only. Gives loss, residuals."""
+    """The loss of logits (N, V). Gives loss, residuals.
+
+    With `keep` the exponentials stay, in the memory that the gradient will have: the first backward turns them into it,
+    in two thirds of the time. Another backward makes them anew.
+    """
     N, V = logits.shape
     rows = Rows.of(target, weight, ignore_index, label_smoothing, V, logits.dtype)
-    top, total, spread_sum = _log_sums(logits, rows)
+    exponentials = memory.empty((N, V), logits.dtype) if keep else None
+    top, total, spread_sum = _log_sums(logits, rows, exponentials)
     losses = _losses(rows, logits[np.arange(N), rows.safe] - top, total, spread_sum)
     # Maximum and sum apart: the logarithm of both together would lose its last digits where logits are large.
-    residuals = (logits, rows, reduction, top, total) if keep else None
+    residuals = (logits, rows, reduction, top, total, [exponentials]) if keep else None
     return reduce_rows(losses, rows.row_weight, reduction), residuals
 
 
 def cross_entropy_backward(residuals: tuple[Any, ...], g: Array, needs: Needs) -> tuple[Array | None]:
     """The gradient of (logits,), each block of it through the cache once."""
-    logits, rows, reduction, top, total = residuals
+    logits, rows, reduction, top, total, ready = residuals
     if not needs[0]:
         return (None,)
     N, V = logits.shape
-    d_logits = memory.empty((N, V), logits.dtype)
+    exponentials = ready.pop() if ready else None
+    d_logits = memory.empty((N, V), logits.dtype) if exponentials is None else exponentials
     scale = _row_scale(g, rows, reduction)
     mass = scale * rows.mass() / total
 
     def run(start: int, stop: int) -> None:
         for block in pool.blocks(start, stop, BLOCK // max(1, V)):
             z = d_logits[block]
-            np.subtract(logits[block], top[block, None], out=z)
-            np.exp(z, out=z)
+            if exponentials is None:
+                np.subtract(logits[block], top[block, None], out=z)
+                np.exp(z, out=z)
             z *= mass[block, None]
             _finish_gradient(z, rows[block], scale[block])
 
