@@ -15,6 +15,7 @@ from minigrad.testing.trying import Property, S, Tried, replayed, tried, try_onc
 __tracebackhide__ = True  # pytest shows the message and the caller's lines, not these
 
 _SETTINGS = set(inspect.signature(settings).parameters) - {"parent"}
+_LEFT_OUT = "left out by you: skip= names it"
 _NOTHING_SEEN = "no call had anything for it to look at"
 
 
@@ -57,20 +58,20 @@ class Catalogue(Generic[S]):
             )
         return chosen, given_settings
 
-    def whole(self, spec: S, others: bool) -> S:
-        """A spec that was passed; TypeError if there are `others`, options that belong into it."""
+    def refuse_others(self, others: bool) -> None:
+        """TypeError if a spec was passed and there are `others`, options that belong into it."""
         if others:
             kind = self.kind.__name__
             raise TypeError(
                 f"{self.check_name}: {'an' if kind[0] in 'AEIOU' else 'a'} {kind} says everything itself: give its "
                 f"fields to it, not to {self.check_name}"
             )
-        return spec
 
     def spec_of(self, thing: Any, base: type, chosen: dict[str, Any]) -> S:
         """The spec that was passed, or one of what builds objects of `base`."""
         if isinstance(thing, self.kind):
-            return self.whole(thing, bool(chosen))
+            self.refuse_others(bool(chosen))
+            return thing
         if isinstance(thing, base) or not callable(thing):
             raise TypeError(
                 f"{self.check_name} builds {base.__name__.lower()}s itself, again and again: give it a class, not an "
@@ -86,6 +87,7 @@ class Catalogue(Generic[S]):
         *,
         report: Report | None = None,
         only: str | None = None,
+        skip: Sequence[str] = (),
         case: Any = None,
         draws: Sequence[Any] = (),
         **given_settings: Any,
@@ -96,16 +98,21 @@ class Catalogue(Generic[S]):
             spec: of what is checked.
             report: what is known of it before, to be completed.
             only: the name of the one property to try.
+            skip: the names of properties to leave out.
             case: a given case instead of drawn ones.
             draws: what the property drew besides in that case.
             **given_settings: those of hypothesis.
 
-        Raises LookupError for a property that there is not; TypeError if one that all others rest on saw nothing.
+        Raises LookupError for a property that does not exist; TypeError if one that all others rest on saw nothing.
         """
         report = Report(spec.name) if report is None else report
-        chosen = [*self.properties.values()] if only is None else [self.named(only)]
+        if isinstance(skip, str):
+            raise TypeError(f"{self.check_name}: skip is a list of names: skip=[{skip!r}]")
+        left_out = {self.named(name).name for name in skip}
+        listed = [*self.properties.values()] if only is None else [self.named(only)]
+        chosen = [one for one in listed if one.name not in left_out]
         out = {one.name: one.otherwise for one in chosen if one.otherwise and not one.applies(spec)}
-        report.skipped = {**out, **report.skipped}
+        report.skipped = {**dict.fromkeys(skip, _LEFT_OUT), **out, **report.skipped}
         for prop in chosen:
             if prop.applies(spec):
                 if case is None:

@@ -7,7 +7,6 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from minigrad.autograd import Function
 from minigrad.core.fused import FusedOp
 from minigrad.testing.infer import infer
 from minigrad.testing.properties import OP_PROPERTIES
@@ -27,6 +26,7 @@ def check_op(
     kinks: Sequence[float] = (),
     settings: dict[str, Any] | None = None,
     distinct: bool = False,
+    skip: Sequence[str] = (),
     **options: Any,
 ) -> Report:
     """Try every property on an op. The first it lacks raises, with the smallest call that shows it, to be pasted.
@@ -46,30 +46,37 @@ def check_op(
         kinks: numbers to stay away from, where the op has no derivative.
         settings: how to draw settings, by name: strategies, or values.
         distinct: no two elements of an input are equal, for an op with ties, as a sort or a median.
+        skip: the names of properties to leave out, as they stand in the report, which says so.
         **options: further fields of `OpSpec` (`smooth=1`, `exact=False`, ...), and hypothesis's settings
             (`max_examples=200`, `derandomize=True`, ...).
 
     Returns a Report: which properties hold, on how many examples; how the arguments were found; what was left out.
 
     Raises GradcheckError or AssertionError for a property that does not hold, and whatever the op itself raises;
-    TypeError if no arguments are found that it takes, or if there is no gradient to compare and smooth= is not 0.
+    TypeError if no arguments are found that it takes, or if there is no gradient to compare and smooth= is not 0;
+    LookupError for a name in `skip` that no property has.
 
     At a kink, as of relu at 0, any slope from one side's to the other's counts as right, and the report says how often.
     """
     chosen, given_settings = OP_PROPERTIES.sorted_out(options)
+    if not isinstance(settings or {}, dict):
+        raise TypeError(f"check_op: settings is a dictionary, settings={{'n': 2}}, and not {settings!r}")
     if isinstance(op, OpSpec):
         others = bool(chosen or reference or arguments or domain or kinks or settings or distinct)
-        spec, report = OP_PROPERTIES.whole(op, others), Report(op.name)
+        OP_PROPERTIES.refuse_others(others)
+        spec, report = op, Report(op.name)
     else:
-        op = op.apply if isinstance(op, type) and issubclass(op, Function) else op
         kept = {"reference": reference, "kinks": kinks, "arguments": arguments, **chosen}
         spec, report = _spec_of(op, domain, settings or {}, distinct, kept)
     try:
-        return OP_PROPERTIES.check(spec, report=report, **given_settings)
+        report = OP_PROPERTIES.check(spec, report=report, skip=skip, **given_settings)
     except Exception as error:
         if report.notes:
             error.add_note("\n  ".join(["How it was called:", *report.notes]))
         raise
+    if not report.notes and (never := spec.corners().sizes_never_drawn()):
+        report.notes.append(f"sizes never drawn: {', '.join(never)}")
+    return report
 
 
 def _spec_of(
@@ -86,6 +93,6 @@ def _spec_of(
                 f"check_op({bare.name}): arguments= draws the whole call: domain=, settings= and distinct= go into it"
             )
         return OpSpec(op, **kept), Report(bare.name)
-    inferred = infer(bare.call, bare.name, domain=domain, kinks=tuple(bare.kinks), settings=settings, distinct=distinct)
+    inferred = infer(bare, domain=domain, settings=settings, distinct=distinct)
     report = Report(bare.name, inferred.notes, skipped=inferred.left_out)
-    return OpSpec(op, **{**kept, "arguments": inferred.arguments}), report
+    return OpSpec(op, **{**kept, "arguments": inferred.arguments, "rare": inferred.rare}), report

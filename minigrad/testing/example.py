@@ -6,7 +6,7 @@ import inspect
 import json
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -20,15 +20,19 @@ if TYPE_CHECKING:
 
 _TOO_MANY = 400  # numbers in one program
 # What of a spec says which calls are drawn, and so means nothing once the call is there.
-_OF_DRAWING = {"op", "reference", "arguments", "domain", "kinks"}
+_OF_DRAWING = {"op", "reference", "arguments", "rare", "domain", "kinks"}
+# What stands for something that cannot be imported, and so is no name for an import.
+_KINDS = {"func", "op", "reference", "module", "optimizer", "value"}
 
 
 class Source:
     """Lines of Python, and the imports that they turned out to need."""
 
     def __init__(self, *names: str) -> None:
-        self.imports: dict[str, set[str]] = {"minigrad.testing": set(names)}
-        self.taken = {"np", "minigrad", "func", "op", "reference", "inputs", "spec", "case", *names}
+        # By module and the name in there: what it is called here.
+        self.imports = {("minigrad.testing", name): name for name in names}
+        self.blanks: list[tuple[Any, str]] = []  # what is left to be filled in, and its name
+        self.taken = {"np", "minigrad", "inputs", "spec", "case", *names}
         self.lines: list[str] = []
         self.numbers = 0
 
@@ -36,23 +40,39 @@ class Source:
         """The whole program; "" if it has more numbers than anybody pastes."""
         if self.numbers > _TOO_MANY:
             return ""
-        froms = [f"from {module} import {', '.join(sorted(names))}" for module, names in self.imports.items()]
-        return "\n".join(["import numpy as np", "", "import minigrad", *sorted(froms), "", *self.lines])
+        froms: dict[str, list[str]] = {}
+        for (module, name), alias in self.imports.items():
+            froms.setdefault(module, []).append(name if alias == name else f"{name} as {alias}")
+        imports = [f"from {module} import {', '.join(sorted(names))}" for module, names in sorted(froms.items())]
+        return "\n".join(["import numpy as np", "", "import minigrad", *imports, "", *self.lines])
 
     def name(self, value: Any, kind: str) -> str:
         """A name for a function: its own, imported, where it has one to import; else `kind`, to be filled in."""
         home = _home_of(value)
         if home is None:
-            said = _path_of(value) or type(value).__name__
-            line = f"{kind} = ...  # your {kind} here: {said}"
-            if line not in self.lines:
-                self.lines.append(line)
-            return kind
+            return self._blank(value, kind)
         module, path = home
         first, *rest = path.split(".")
-        alias = f"{first}_" if first in self.taken else first
-        self.imports.setdefault(module, set()).add(first if alias == first else f"{first} as {alias}")
-        return ".".join([alias, *rest])
+        if (module, first) not in self.imports:
+            self.imports[module, first] = self._free(first, _KINDS)
+        return ".".join([self.imports[module, first], *rest])
+
+    def _blank(self, value: Any, kind: str) -> str:
+        """A name for what the reader has to fill in; one thing has one name."""
+        for one, name in self.blanks:
+            if one is value:
+                return name
+        name = self._free(kind)
+        self.blanks.append((value, name))
+        self.lines.append(f"{name} = ...  # your {kind} here: {_path_of(value) or type(value).__name__}")
+        return name
+
+    def _free(self, word: str, avoiding: Collection[str] = ()) -> str:
+        """The word, or one like it, that nothing else in the program is called; it is taken then."""
+        while word in self.taken or word in avoiding:
+            word += "_"
+        self.taken.add(word)
+        return word
 
     def literal(self, value: Any) -> str:
         """An expression that makes an equal value."""
@@ -67,6 +87,10 @@ class Source:
             return f"[{', '.join(map(self.literal, value))}]"
         if isinstance(value, dict):
             return "{" + ", ".join(f"{self.literal(key)}: {self.literal(one)}" for key, one in value.items()) + "}"
+        if isinstance(value, (set, frozenset)):
+            inside = ", ".join(sorted(map(self.literal, value)))
+            plain = f"{{{inside}}}" if inside else ""
+            return plain if plain and isinstance(value, set) else f"{type(value).__name__}({plain})"
         if isinstance(value, slice):
             return f"slice({', '.join(self.literal(one) for one in (value.start, value.stop, value.step))})"
         if isinstance(value, np.dtype):
@@ -135,7 +159,9 @@ AGAIN = "To see it again:"  # how the note that an exception carries begins
 
 
 def said_again(code: str) -> str:
-    """The note that an exception carries."""
+    """The note that an exception carries; `code` is "" where the inputs are too large to print."""
+    if not code:
+        return f"{AGAIN} this example has more than {_TOO_MANY} numbers, too many to paste: try smaller inputs"
     return f"{AGAIN}\n\n{code}\n"
 
 

@@ -118,7 +118,7 @@ def second_order(
 
     def gradients(*values: Any) -> tuple[Tensor, ...]:
         with enable_grad():
-            results = [one for one in listed(func(*values[: len(given)])) if _recorded(one)]
+            results = [one for one in listed(first.func(*values[: len(given)])) if _recorded(one)]
             return engine.grad(results, wanted, values[len(given) :], create_graph=True, materialize_grads=True)
 
     names = [f"input {at}" for at in range(len(given))] + [f"grad_outputs[{at}]" for at in range(len(gs))]
@@ -147,8 +147,7 @@ def _verdict(
     except GradcheckError as error:
         if not loud:
             return False
-        if code := code_of_gradcheck(check, func, listed(inputs), options):
-            error.add_note(said_again(code))
+        error.add_note(said_again(code_of_gradcheck(check, func, listed(inputs), options)))
         raise
     return True
 

@@ -6,23 +6,24 @@ narrower choice leaves out is said in the report, with what the op did there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from hypothesis import strategies as st
 
 from minigrad.core.tensor import Tensor, wrap
-from minigrad.testing.families import Family, families
-from minigrad.testing.signature import Call, read, readings
-from minigrad.testing.strategies import Host, Interval, Shape, arrays, integers
+from minigrad.testing.drawing import Arguments, Manner, indices_below
+from minigrad.testing.families import families
+from minigrad.testing.signature import Call, one_each, read, readings
+from minigrad.testing.spec import OpSpec
+from minigrad.testing.strategies import Host, Interval, Shape
 from minigrad.testing.strategies.arrays import grid_of
 from minigrad.testing.trying import simplest
 
 # Open intervals, the widest first, each with numbers to stay away from.
 DOMAINS: tuple[tuple[Interval, tuple[float, ...]], ...] = (
-    ((-3, 3), ()), ((-3, 3), (0,)), ((0, 3), ()), ((-1, 1), ()), ((1, 4), ()),
+    ((-3, 3), ()), ((-3, 3), (0,)), ((0, 3), ()), ((-1, 1), ()), ((1, 4), ()), ((0, 1), ()),
 )  # fmt: skip
 
 _NOT_FINITE = "gave numbers that are not finite"
@@ -44,27 +45,24 @@ class _Refusal(NamedTuple):
 class Inferred:
     """How an op is called, and in words how that was found out."""
 
-    arguments: st.SearchStrategy[tuple[Sequence[Any], dict[str, Any]]]
-    notes: list[str] = field(default_factory=list)
-    left_out: dict[str, str] = field(default_factory=dict)  # what was not tried, and how to have it tried
+    arguments: Arguments
+    rare: Arguments
+    notes: list[str]
+    left_out: dict[str, str]  # what was not tried, and how to have it tried
 
 
 def infer(
-    op: Callable[..., Any],
-    name: str,
+    spec: OpSpec,
     *,
     domain: Interval | Sequence[Interval] | None,
-    kinks: Sequence[float],
     settings: dict[str, Any],
     distinct: bool = False,
 ) -> Inferred:
-    """A strategy for the arguments of `op`.
+    """A strategy for the arguments of an op.
 
     Args:
-        op: takes Tensors and gives one, or a tuple of them.
-        name: of the op, for messages.
+        spec: of the op, with the numbers to stay away from.
         domain: the open interval, or one for each input, that the numbers lie in; found by trial if None.
-        kinks: numbers to stay away from.
         settings: how to draw settings, by name: a strategy, or a value; the others are drawn as their annotation or
             default says.
         distinct: no two elements of an input are equal.
@@ -72,30 +70,49 @@ def infer(
     Raises TypeError, in a sentence that says what to pass, when no arguments are found that the op takes.
     """
     domains = DOMAINS if domain is None else ((domain, ()),)
-    plainest: tuple[Call, list[_Refusal]]
-    for call in readings(*read(op, name, settings)):
+    plainest: tuple[Call, list[_Refusal]] | None = None
+    for call in readings(*read(spec.call, spec.name, settings)):
+        odd = bool(call.whole or call.mask)
+        if odd and plainest and not all(one.error for one in plainest[1]):
+            break  # it takes real numbers, only none of those that were tried
         refused: list[_Refusal] = []
         for family in families(len(call.present), call.present.index(call.whole) if call.whole else None):
             for interval, gaps in domains:
-                intervals, away = _one_each(interval, len(call.present), name), (*kinks, *gaps)
-                refusal = _refusal_of(op, call, family, intervals, away)
+                intervals = one_each(interval, len(call.present), f"check_op({spec.name})")
+                manner = Manner(call, family, intervals, (*spec.kinks, *gaps), distinct)
+                refusal = _refusal_of(spec, manner, family.tried)
                 if not refusal:
-                    drawn = _drawn(call, family, intervals, away, distinct)
-                    return Inferred(drawn, _notes(call, family, interval, gaps, refused), _left_out(call))
+                    return _as_inferred(spec, manner, _said(interval, gaps), refused)
                 refused.append(refusal)
                 if not refusal.of_numbers:
                     break  # other numbers make no difference
-        if not call.whole:
+        if not odd:
             plainest = call, refused
-    raise _nothing_found(name, *plainest, [_said(*one) for one in domains])
+    assert plainest is not None
+    raise _nothing_found(spec.name, *plainest, [_said(*one) for one in domains])
 
 
-def _notes(call: Call, family: Family, interval: Any, gaps: Sequence[float], refused: list[_Refusal]) -> list[str]:
-    whole = f", in {call.whole} whole ones from 0" if call.whole else ""
-    notes = [f"inputs: {', '.join(call.present)}, {family.title}, numbers in {_said(interval, gaps)}{whole}"]
+def _as_inferred(spec: OpSpec, manner: Manner, numbers: str, refused: list[_Refusal]) -> Inferred:
+    """What is drawn when an op takes all that was tried of a family: that, and of the large shapes those it takes."""
+    tried = [(group, _refusal_of(spec, manner, [group])) for group in manner.family.large]
+    manner = manner._replace(family=manner.family._replace(large=[group for group, refusal in tried if not refusal]))
+    notes = _notes(manner, numbers, refused) + [f"nothing larger: {refusal}" for _, refusal in tried if refusal][:1]
+    return Inferred(manner.ordinary(), manner.rare(), notes, _left_out(manner.call))
+
+
+def _notes(manner: Manner, numbers: str, refused: list[_Refusal]) -> list[str]:
+    call, family = manner.call, manner.family
+    odd = f", in {call.whole} whole ones from 0" if call.whole else f", {call.mask} True or False" if call.mask else ""
+    large = "".join(f", and {_shapes_said(group)}" for group in family.large)
+    notes = [f"inputs: {', '.join(call.present)}, {family.title}, numbers in {numbers}{odd}"]
     settings = [word for word in call.settings if word not in call.fixed]
     notes += [f"settings: {', '.join(settings)}"] if settings else []
+    notes += [f"sizes: sides up to 3{large}"]
     return notes + [f"nothing wider: {one}" for one in dict.fromkeys(map(str, refused))]
+
+
+def _shapes_said(group: Sequence[Shape]) -> str:
+    return " with ".join(map(str, dict.fromkeys(group)))
 
 
 def _left_out(call: Call) -> dict[str, str]:
@@ -128,17 +145,16 @@ def _nothing_found(name: str, call: Call, refused: list[_Refusal], domains: list
 # ---- by trial -------------------------------------------------------------------------------------------------------
 
 
-def _refusal_of(
-    op: Callable[..., Any], call: Call, family: Family, intervals: Sequence[Interval], kinks: Sequence[float]
-) -> _Refusal | None:
-    """What was wrong with a call of a family; None if the op takes all that is tried."""
+def _refusal_of(spec: OpSpec, manner: Manner, groups: Sequence[Sequence[Shape]]) -> _Refusal | None:
+    """What was wrong with a call on arrays of these shapes; None if the op takes all of them."""
+    call, intervals = manner.call, manner.intervals
     plain = {setting: simplest(strategy) for setting, strategy in call.settings.items()}
-    for group in family.tried:
-        for seed, other in enumerate(_other_settings(call, len(group[0]))):
-            values = _some_numbers(call, group, intervals, kinks, seed % 2)
+    for group in groups:
+        for turn, other in enumerate(_other_settings(call, len(group[0]))):
+            values = _some_numbers(manner, group, turn % 2)
             without = {word: one for word, one in values.items() if word not in call.optional}
             for given in [values] if len(without) == len(values) else [values, without]:
-                said, error = _refusal(op, [given.get(word) for word in call.inputs], {**plain, **other})
+                said, error = _refusal(spec, [given.get(word) for word in call.inputs], {**plain, **other})
                 if said:
                     of_numbers = said == _NOT_FINITE and all(0 not in shape for shape in group)
                     numbers = " and ".join(dict.fromkeys(_said(one) for one in intervals))
@@ -156,73 +172,35 @@ def _other_settings(call: Call, ndim: int) -> list[dict[str, Any]]:
     return [{}, *ends, *({word: one} for word, values in call.choices.items() for one in values[1:])]
 
 
-def _some_numbers(
-    call: Call, group: Sequence[Shape], intervals: Sequence[Interval], kinks: Sequence[float], seed: int
-) -> dict[str, Host]:
+def _some_numbers(manner: Manner, group: Sequence[Shape], seed: int) -> dict[str, Host]:
     """Numbers all over the intervals for each input: the first draw has the extremes."""
-    rng = np.random.default_rng(seed)
+    rng, call = np.random.default_rng(seed), manner.call
     found: dict[str, Host] = {}
-    for word, shape, (low, high) in zip(call.present, group, intervals, strict=True):
+    for word, shape, interval in zip(call.present, group, manner.intervals, strict=True):
         if word == call.whole:
-            found[word] = rng.integers(0, _indices_below(call, group), shape)
-            continue
-        grid = np.sort(grid_of((low, high), kinks))
-        picked = rng.permutation(np.resize(grid[[0, -1, len(grid) // 2]] if seed == 0 else grid, max(1, grid.size)))
-        found[word] = np.resize(picked, shape)
+            found[word] = rng.integers(0, indices_below(call, group), shape)
+        elif word == call.mask:
+            found[word] = rng.integers(0, 2, shape).astype(bool)
+        else:
+            grid = np.sort(grid_of(interval, manner.kinks))
+            picked = np.resize(grid[[0, -1, len(grid) // 2]] if seed == 0 else grid, max(1, grid.size))
+            found[word] = np.resize(rng.permutation(picked), shape)
     return found
 
 
-def _indices_below(call: Call, group: Sequence[Shape]) -> int:
-    """Whole numbers below this are indices of any dimension of the other inputs."""
-    others = [shape for word, shape in zip(call.present, group, strict=True) if word != call.whole]
-    return max(1, min((side for shape in others for side in shape), default=1))
-
-
-def _refusal(
-    op: Callable[..., Any], values: Sequence[Host | None], settings: dict[str, Any]
-) -> tuple[str, Exception | None]:
+def _refusal(spec: OpSpec, values: Sequence[Host | None], settings: dict[str, Any]) -> tuple[str, Exception | None]:
     """What was wrong with a call; "" if nothing was."""
     try:
         with np.errstate(all="ignore"):
-            results = op(*[None if value is None else wrap(value) for value in values], **settings)
+            results = spec.run([None if value is None else wrap(value) for value in values], settings)
     except Exception as error:  # whatever it is: it belongs into the report
         return f"raised {type(error).__name__}: {error}", error
-    results = results if isinstance(results, (tuple, list)) else (results,)
     for one in results:
         if not isinstance(one, Tensor):
             return f"gave {type(one).__name__}, and no Tensor", None
         if one.dtype.kind == "f" and not np.isfinite(one._array).all():
             return _NOT_FINITE, None
     return ("" if results else "gave no outputs"), None
-
-
-def _drawn(
-    call: Call, family: Family, intervals: Sequence[Interval], kinks: Sequence[float], distinct: bool
-) -> st.SearchStrategy[tuple[Sequence[Any], dict[str, Any]]]:
-    @st.composite
-    def arguments(draw: st.DrawFn) -> tuple[Sequence[Any], dict[str, Any]]:
-        shapes_drawn = draw(family.drawn)
-        inputs: dict[str, Any] = {}
-        for word, shape, interval in zip(call.present, shapes_drawn, intervals, strict=True):
-            if word in call.optional and draw(st.booleans()):
-                continue
-            real = arrays(shape, domain=interval, kinks=kinks, distinct=distinct)
-            whole = integers(shape, 0, _indices_below(call, shapes_drawn))
-            inputs[word] = draw(whole if word == call.whole else real)
-        ndim = max(1, len(shapes_drawn[0]))  # a 0-d tensor counts as 1-d
-        dims = {word: draw(st.integers(-ndim, ndim - 1)) for word in call.dims}
-        settings = {word: draw(strategy) for word, strategy in call.settings.items()}
-        return [inputs.get(word) for word in call.inputs], {**settings, **dims}
-
-    return arguments()
-
-
-def _one_each(domain: Any, count: int, name: str) -> list[Interval]:
-    if isinstance(domain[0], (int, float)):
-        return [domain] * count
-    if len(domain) != count:
-        raise ValueError(f"check_op({name}): domain has {len(domain)} intervals, and the op {count} inputs")
-    return list(domain)
 
 
 def _said(domain: Any, gaps: Sequence[float] = ()) -> str:

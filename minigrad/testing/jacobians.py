@@ -7,6 +7,7 @@ from typing import Any, Literal, NoReturn
 
 import numpy as np
 
+from minigrad.autograd import Function
 from minigrad.backend import from_host, to_host
 from minigrad.core import engine
 from minigrad.core.rows import Rows
@@ -53,7 +54,7 @@ class Jacobians:
             raise ValueError(f"gradcheck: eps is the step of a difference, more than 0, and not {eps!r}")
         if method not in ("central", "complex", "auto"):
             raise ValueError(f"gradcheck: method is 'central', 'complex' or 'auto', not {method!r}")
-        self.func, self.inputs, self.eps, self.atol, self.rtol = func, listed(inputs), eps, atol, rtol
+        self.func, self.inputs, self.eps, self.atol, self.rtol = as_called(func), listed(inputs), eps, atol, rtol
         self.method, self.within, self.one_sided, self.kinks = method, within, one_sided, 0
         self.noun, self.names = noun, names
         self.rng = np.random.default_rng(seed)
@@ -290,6 +291,11 @@ class Jacobians:
             f"elements, most at {index}: {one[0]} {first:.12g}, {other[0]} {second:.12g}, {_relative(first, second)} "
             f"({how}"
         )
+
+
+def as_called(op: Any) -> Any:
+    """What is called for an op: of an autograd Function, which is a class, its `apply`."""
+    return op.apply if isinstance(op, type) and issubclass(op, Function) else op
 
 
 def listed(value: Any) -> list[Any]:

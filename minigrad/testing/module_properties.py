@@ -84,6 +84,7 @@ def check_module(
     calls: Calls | None = None,
     *,
     only: str | None = None,
+    skip: Sequence[str] = (),
     case: ModuleCase | None = None,
     draws: Sequence[Any] = (),
     **options: Any,
@@ -98,6 +99,7 @@ def check_module(
         module: the module's class, or a function that builds it; or a spec, which says all the rest itself.
         calls: draws `(arguments of the constructor, inputs of forward)`, as for `ModuleSpec`.
         only: the name of the one property to try, as in the report.
+        skip: the names of properties to leave out.
         case: a given case instead of drawn ones: what a failing run prints, and good as a regression test.
         draws: what the property drew besides in that case.
         **options: further fields of `ModuleSpec` (`reference=`, `batch=`, `smooth=1`, ...), and hypothesis's settings
@@ -106,14 +108,14 @@ def check_module(
     Returns a Report: which properties hold, on how many examples, and what was left out.
 
     Raises GradcheckError or AssertionError for a property that does not hold, and whatever the module itself raises;
-    TypeError if it cannot be told how the module is built and called, LookupError for an unknown `only`.
+    TypeError if it cannot be told how the module is built and called, LookupError for an unknown name.
     """
     chosen, given_settings = MODULE_PROPERTIES.sorted_out(options)
     said = {} if calls is None else {"calls": calls}
     spec = MODULE_PROPERTIES.spec_of(module, Module, {**said, **chosen})
     if case is None:
         _is_built(spec, simplest(spec.cases()))
-    return MODULE_PROPERTIES.check(spec, only=only, case=case, draws=draws, **given_settings)
+    return MODULE_PROPERTIES.check(spec, only=only, skip=skip, case=case, draws=draws, **given_settings)
 
 
 def _is_built(spec: ModuleSpec, case: ModuleCase) -> None:

@@ -76,6 +76,7 @@ def check_optimizer(
     optimizer: OptimizerSpec | Callable[..., Optimizer],
     *,
     only: str | None = None,
+    skip: Sequence[str] = (),
     case: OptimizerCase | None = None,
     draws: Sequence[Any] = (),
     **options: Any,
@@ -89,6 +90,7 @@ def check_optimizer(
         optimizer: the class, which is tried with its own settings if none are given; or a spec, which says all the rest
             itself.
         only: the name of the one property to try, as in the report.
+        skip: the names of properties to leave out.
         case: a given case instead of drawn ones: what a failing run prints, and good as a regression test.
         draws: what the property drew besides in that case.
         **options: further fields of `OptimizerSpec` (`settings=`, `update=`, `rows=`, ...), and hypothesis's settings
@@ -97,7 +99,7 @@ def check_optimizer(
     Returns a Report: which properties hold, on how many examples, and what was left out.
 
     Raises AssertionError for a property that does not hold, and whatever the optimizer itself raises; TypeError if it
-    is no optimizer's class or an option is unknown, LookupError for an unknown `only`.
+    is no optimizer's class or an option is unknown, LookupError for an unknown name in `only` or `skip`.
     """
     chosen, given_settings = OPTIMIZER_PROPERTIES.sorted_out(options)
     spec = OPTIMIZER_PROPERTIES.spec_of(optimizer, Optimizer, chosen)
@@ -105,4 +107,4 @@ def check_optimizer(
     built = spec.optimizer([minigrad.ones(1, requires_grad=True)], **settings)
     if not isinstance(built, Optimizer):
         raise TypeError(f"{spec.name} builds an object of {type(built).__name__}, which is no Optimizer")
-    return OPTIMIZER_PROPERTIES.check(spec, only=only, case=case, draws=draws, **given_settings)
+    return OPTIMIZER_PROPERTIES.check(spec, only=only, skip=skip, case=case, draws=draws, **given_settings)

@@ -50,7 +50,7 @@ def _can_be_read(rule: Any) -> bool:
     return isinstance(rule, FunctionType) and Path(rule.__code__.co_filename).is_file()
 
 
-def _faults(rule: Callable[..., Any], reading: tuple[Any, ...] = ()) -> list[str]:
+def _faults(rule: Any, reading: tuple[Any, ...] = ()) -> list[str]:
     """`reading` are the functions that called this one, which may call each other again."""
     if hasattr(rule, "op") or rule in reading:
         return []  # a primitive used as a rule
@@ -60,8 +60,9 @@ def _faults(rule: Callable[..., Any], reading: tuple[Any, ...] = ()) -> list[str
     local = arguments | {
         node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
     }
-    known = inspect.getclosurevars(rule)
-    outside = {**known.globals, **known.nonlocals}
+    # All names of its module: `getclosurevars` finds those that a comprehension or a lambda inside uses only if they
+    # are used outside of it as well.
+    outside = {**rule.__globals__, **inspect.getclosurevars(rule).nonlocals}
     faults = []
     for node in ast.walk(tree):
         fault = _fault_of(node, arguments, local, outside, reading)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import reduce
 from itertools import combinations
+from operator import or_
 from typing import Any, Literal, NamedTuple
 
 from hypothesis import strategies as st
 
 from minigrad.autograd import Function
+from minigrad.testing.strategies import Interval
 
-_PLAIN = (bool, int, float, str)  # annotations of settings
+_PLAIN = (bool, int, float, str, type(None))  # annotations of settings
 _DIMENSIONS = {"dim", "axis"}
 _NO_ARRAYS = _DIMENSIONS | {"dtype", "device", "generator"}  # though they are None by default
 
@@ -25,6 +28,7 @@ class Call(NamedTuple):
         `choices` have only these few values.
     fixed: the settings of which only the default is tried, and nobody said so.
     whole: the input that has whole numbers, such as an index; "" if none has.
+    mask: the input that is True or False; "" if none is.
     """
 
     inputs: list[str]
@@ -35,6 +39,7 @@ class Call(NamedTuple):
     choices: dict[str, tuple[Any, ...]]
     fixed: dict[str, Any]
     whole: str = ""
+    mask: str = ""
 
     @property
     def present(self) -> list[str]:
@@ -48,11 +53,16 @@ def read(op: Callable[..., Any], name: str, given: dict[str, Any]) -> tuple[Call
         raise TypeError(f"check_op({name}): this is a Module, whose parameters want checking, too: use check_module")
     record = getattr(op, "op", None)
     forward = op if record is None else record.forward
+    owner = function_of(forward)
     call, undecided = Call([], [], [], {}, {}, {}, {}), []
-    for word, parameter in _parameters(forward, name).items():
+    try:
+        parameters = _parameters(forward)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"check_op({name}): it has no signature to read: pass arguments=") from error
+    for word, parameter in parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD or (word == "keep" and record is not None):
             continue
-        annotation = _annotation(forward, word, parameter)
+        annotation = _annotation(forward if owner is None else owner.forward, word, parameter)
         if parameter.kind is parameter.VAR_POSITIONAL:
             call.inputs.extend([f"{word}[0]", f"{word}[1]"])
         elif record is not None and word in record.inputs:
@@ -73,23 +83,59 @@ def read(op: Callable[..., Any], name: str, given: dict[str, Any]) -> tuple[Call
     return call, undecided
 
 
-def _parameters(forward: Callable[..., Any], name: str) -> dict[str, inspect.Parameter]:
+def _parameters(forward: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     """The parameters that a caller gives; those of an autograd Function are its forward's, without the context."""
-    owner, has_context = getattr(forward, "__self__", None), False
-    if isinstance(owner, type) and issubclass(owner, Function):
+    owner, has_context = function_of(forward), False
+    if owner is not None:
         forward, has_context = owner.forward, not hasattr(owner, "setup_context")
-    try:
-        parameters = list(inspect.signature(forward).parameters.items())
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"check_op({name}): it has no signature to read: pass arguments=") from error
-    return dict(parameters[has_context:])
+    return dict(list(inspect.signature(forward).parameters.items())[has_context:])
+
+
+def function_of(op: Any) -> type[Function] | None:
+    """The autograd Function whose `apply` this is."""
+    owner = getattr(op, "__self__", None)
+    return owner if isinstance(owner, type) and issubclass(owner, Function) else None
+
+
+class Places:
+    """Where a call's inputs and settings go: settings by keyword, as long as they arrive that way.
+
+    Of `f(n, x)` the first place is that of the setting n, and a Function's `apply` takes nothing by keyword.
+    """
+
+    def __init__(self, op: Callable[..., Any]) -> None:
+        self.op, self.keywords = op, function_of(op) is None
+        record = getattr(op, "op", None)
+        try:
+            parameters = _parameters(op if record is None else record.forward)
+        except (TypeError, ValueError):  # it has no signature, as a ufunc: nothing is known of its places
+            parameters = {}
+        self.parameters = [one for one in parameters.values() if _by_position(one)]
+
+    def call(self, inputs: Sequence[Any], settings: dict[str, Any]) -> Any:
+        """Call the op."""
+        if self.keywords and not any(one.name in settings for one in self.parameters[: len(inputs)]):
+            return self.op(*inputs, **settings)
+        left, named, placed = list(inputs), dict(settings), []
+        for one in self.parameters:
+            if one.name in named:
+                placed.append(named.pop(one.name))
+            elif left:
+                placed.append(left.pop(0))
+            elif named and one.default is not one.empty:
+                placed.append(one.default)
+            else:
+                break
+        return self.op(*placed, *left, **named)
 
 
 def readings(call: Call, undecided: list[str]) -> list[Call]:
-    """Ways to read a signature: real numbers in all inputs, then whole ones in one of several, as in an index."""
+    """Ways to read a signature: real numbers in all inputs, then whole ones in one of several, as in an index, or True
+    and False, as in a mask."""
     real = list(_of_real_numbers(call, undecided))
     several = [one for one in real if len(one.present) > 1]
-    return real + [one._replace(whole=word) for one in several for word in one.present]
+    whole = [one._replace(whole=word) for one in several for word in one.present]
+    return [*real, *whole, *(one._replace(mask=word) for one in several for word in one.present)]
 
 
 def _of_real_numbers(call: Call, undecided: list[str]) -> Iterator[Call]:
@@ -106,24 +152,44 @@ def _of_real_numbers(call: Call, undecided: list[str]) -> Iterator[Call]:
                 yield tried._replace(dims={}, fixed={**fixed, **call.dims})
 
 
+def _by_position(parameter: inspect.Parameter) -> bool:
+    return parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+
+
 def _annotation(function: Callable[..., Any], word: str, parameter: inspect.Parameter) -> Any:
     try:
         return typing.get_type_hints(function).get(word, parameter.annotation)
-    except (NameError, TypeError):  # a name that only a type checker knows
-        names = {kind.__name__: kind for kind in _PLAIN}
-        return names.get(str(parameter.annotation), parameter.annotation)
+    except Exception:  # it may say anything: a name that only a type checker knows, or no Python at all
+        names: dict[str, Any] = {"None": type(None)} | {kind.__name__: kind for kind in _PLAIN}
+        said = [one.strip() for one in str(parameter.annotation).split("|")]
+        return reduce(or_, [names[one] for one in said]) if set(said) <= set(names) else parameter.annotation
+
+
+def _is_plain(annotation: Any) -> bool:
+    """Whether it is an annotation of a setting: of numbers and words, or of several of them, as `tuple[int, ...]`."""
+    parts = typing.get_args(annotation)
+    if typing.get_origin(annotation) is Literal:
+        return True
+    return annotation in _PLAIN or (bool(parts) and all(one is ... or _is_plain(one) for one in parts))
 
 
 def _is_array(parameter: inspect.Parameter, annotation: Any) -> bool:
-    if parameter.kind is parameter.KEYWORD_ONLY or parameter.default is not parameter.empty:
-        return False
-    return annotation not in _PLAIN and typing.get_origin(annotation) is not Literal
+    required = parameter.kind is not parameter.KEYWORD_ONLY and parameter.default is parameter.empty
+    return required and not _is_plain(annotation)
 
 
 def _may_be_array(parameter: inspect.Parameter, word: str, annotation: Any) -> bool:
-    by_position = parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-    plain = annotation in _PLAIN or any(one in _PLAIN for one in typing.get_args(annotation))
-    return by_position and parameter.default is None and not plain and word not in _NO_ARRAYS
+    none_by_default = _by_position(parameter) and parameter.default is None
+    return none_by_default and not _is_plain(annotation) and word not in _NO_ARRAYS
+
+
+def one_each(domain: Any, count: int, name: str) -> list[Interval]:
+    """The interval for each of `count` inputs: the domain itself, or its parts; ValueError if there are not so many."""
+    if isinstance(domain[0], (int, float)):
+        return [domain] * count
+    if len(domain) != count:
+        raise ValueError(f"{name}: domain has {len(domain)} intervals, and the op {count} inputs")
+    return list(domain)
 
 
 def _add_setting(
@@ -142,7 +208,8 @@ def _add_setting(
         call.settings[word] = st.booleans()
     elif default is parameter.empty:
         raise TypeError(
-            f"check_op({name}): the setting {word!r} has no default: say what to draw with settings={{{word!r}: ...}}"
+            f"check_op({name}): the setting {word!r} has no default: say what to draw with settings={{{word!r}: ...}} "
+            f"(in an OpSpec, with arguments=)"
         )
     else:
         call.settings[word] = st.just(default)

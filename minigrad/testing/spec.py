@@ -7,9 +7,9 @@ OpSpec(my_op, lambda x, n: x**n, st.tuples(arrays(shapes()), st.just({"n": 3})).
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,9 +20,12 @@ from minigrad.core import dtypes
 from minigrad.core.fused import FusedOp
 from minigrad.core.primitive import Op, registry
 from minigrad.core.tensor import Tensor, wrap
-from minigrad.testing import strategies
 from minigrad.testing.corners import OpCorners
+from minigrad.testing.drawing import Arguments, Manner
 from minigrad.testing.example import code_of_property
+from minigrad.testing.families import families
+from minigrad.testing.jacobians import as_called
+from minigrad.testing.signature import Places, one_each, read
 from minigrad.testing.strategies import Host, Interval
 from minigrad.testing.trying import Spec
 
@@ -47,8 +50,8 @@ class Case:
         return Case(tuple(inputs), self.settings)
 
     def copy(self) -> Case:
-        """The same call with arrays of its own."""
-        return self.with_inputs([one.copy() if isinstance(one, np.ndarray) else one for one in self.inputs])
+        """The same call with arrays and settings of its own."""
+        return Case(tuple(_own(one) for one in self.inputs), {word: _own(one) for word, one in self.settings.items()})
 
     def numbers(self) -> int:
         """How many numbers its arrays have, counting each array for one more."""
@@ -76,6 +79,15 @@ class Case:
         return {name: _moved(value, device) for name, value in self.settings.items()}
 
 
+def _own(value: Any) -> Any:
+    """A copy of what can be written to: arrays, and lists, sets and dictionaries, as settings are."""
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if type(value) is dict:
+        return {key: _own(one) for key, one in value.items()}
+    return type(value)(_own(one) for one in value) if type(value) in (list, tuple, set) else value
+
+
 def _moved(value: Any, device: str) -> Any:
     if isinstance(value, (tuple, list)):
         return type(value)(_moved(part, device) for part in value)
@@ -91,7 +103,10 @@ class OpSpec(Spec):
         reference: the same on NumPy arrays, written independently of the op; called with the inputs in order and the
             settings by keyword; returns an array, or a tuple for several outputs. None leaves values unchecked.
         arguments: draws `(inputs, settings)`, floats as float64. Without it, inputs whose shapes broadcast are drawn
-            from `domain` (one interval, or one for each input), away from `kinks`, and no settings.
+            from `domain` (one interval, or one for each input), away from `kinks`, and no settings: which parameters
+            are inputs, the signature says as it does to `check_op`.
+        rare: draws more of these, too large or too extreme to be among all others, of which each run tries a few
+            (`corners.py`). Without `arguments` they are known by themselves.
         domain: the open interval that the inputs lie in.
         kinks: where the op has no derivative.
         differentiable: the positions of the inputs that get a gradient; by default all that are floating point.
@@ -109,7 +124,7 @@ class OpSpec(Spec):
 
     op: str | Callable[..., Any]
     reference: Callable[..., Any] | None = None
-    arguments: st.SearchStrategy[tuple[Sequence[Any], dict[str, Any]]] | None = None
+    arguments: Arguments | None = None
     domain: Interval | Sequence[Interval] = (-3, 3)
     kinks: Sequence[float] = ()
     differentiable: Sequence[int] | None = None
@@ -122,6 +137,7 @@ class OpSpec(Spec):
     floats_keep_dtype: bool = True
     batched: Sequence[int | None] | None = None
     batched_outputs: Sequence[int] | None = None
+    rare: Arguments | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.op, str) and not callable(self.op):
@@ -131,8 +147,12 @@ class OpSpec(Spec):
                 f"arguments is a hypothesis strategy that draws (inputs, settings), e.g. "
                 f"st.tuples(st.tuples(arrays((2, 3))), st.just({{}})), and not {type(self.arguments).__name__}"
             )
+        if self.reference is not None and not callable(self.reference):
+            raise TypeError(f"reference is a function of NumPy arrays, and not {self.reference!r}")
         if isinstance(self.kinks, (int, float)):
             raise TypeError(f"kinks is a list of numbers: kinks=[{self.kinks}]")
+        if not all(isinstance(one, (int, float)) for one in self.kinks):
+            raise TypeError(f"kinks is a list of numbers, and not {self.kinks!r}")
         _check_domain(self.domain)
 
     @property
@@ -140,7 +160,7 @@ class OpSpec(Spec):
         """The op's name."""
         if isinstance(self.op, str):
             return self.op
-        owner, name = getattr(self.op, "__self__", None), getattr(self.op, "__name__", type(self.op).__name__)
+        owner, name = getattr(self.call, "__self__", None), getattr(self.call, "__name__", type(self.op).__name__)
         return f"{owner.__name__}.{name}" if isinstance(owner, type) else name
 
     @property
@@ -160,20 +180,29 @@ class OpSpec(Spec):
     @property
     def call(self) -> Callable[..., Any]:
         """The op as users call it."""
-        return self.record.call if isinstance(self.op, str) else self.op  # type: ignore[union-attr]
+        return self.record.call if isinstance(self.op, str) else as_called(self.op)  # type: ignore[union-attr]
+
+    @cached_property
+    def _places(self) -> tuple[Places, Places | None]:
+        """Where the op's arguments go, and the reference's."""
+        return Places(self.call), None if self.reference is None else Places(self.reference)
 
     def run(self, inputs: Sequence[Any], settings: dict[str, Any]) -> tuple[Tensor, ...]:
         """The outputs, always as a tuple."""
-        results = self.call(*inputs, **settings)
+        results = self._places[0].call(inputs, settings)
         return tuple(results) if isinstance(results, (tuple, list)) else (results,)
 
     def expected(self, case: Case) -> tuple[Host, ...]:
         """The reference's outputs, always as a tuple of arrays."""
-        if self.reference is None:
+        reference = self._places[1]
+        if reference is None:
             raise LookupError(f"{self.name} has no reference to compare with: give its OpSpec one")
         with np.errstate(all="ignore"):
-            results = self.reference(*case.inputs, **case.settings)
-        return tuple(np.asarray(one) for one in (results if isinstance(results, (tuple, list)) else (results,)))
+            results = reference.call(case.inputs, case.settings)
+        results = results if isinstance(results, (tuple, list)) else (results,)
+        if any(one is None for one in results):
+            raise TypeError(f"{self.name}: the reference gives None: it has to return an array, or a tuple of arrays")
+        return tuple(np.asarray(one) for one in results)
 
     def differentiable_in(self, case: Case) -> list[int]:
         """The positions of the inputs that get a gradient in this call."""
@@ -204,8 +233,12 @@ class OpSpec(Spec):
 
     def cases(self) -> st.SearchStrategy[Case]:
         """Calls of the op."""
-        arguments = self.arguments if self.arguments is not None else self._elementwise()
-        return arguments.map(self._case)
+        return (self._manner().ordinary() if self.arguments is None else self.arguments).map(self._case)
+
+    def rare_cases(self) -> st.SearchStrategy[Case]:
+        """Calls that are worth a look or two, if there are any."""
+        known = self._manner().rare() if self.arguments is None else st.nothing()
+        return (known if self.rare is None else self.rare).map(self._case)
 
     def corners(self) -> OpCorners:
         """The kinds of calls that each run has to see."""
@@ -232,21 +265,12 @@ class OpSpec(Spec):
             )
         return Case(tuple(inputs), settings)
 
-    def _elementwise(self) -> st.SearchStrategy[tuple[Sequence[Any], dict[str, Any]]]:
-        count = len(self.record.inputs) if self.record is not None else self._count_parameters()
-        domains: list[Any] = [self.domain] * count if isinstance(self.domain[0], (int, float)) else list(self.domain)
-
-        @st.composite
-        def drawn(draw: st.DrawFn) -> tuple[Sequence[Any], dict[str, Any]]:
-            shapes = draw(strategies.broadcastable(count))
-            pairs = zip(shapes, domains, strict=True)
-            return [draw(strategies.arrays(shape, domain=domain, kinks=self.kinks)) for shape, domain in pairs], {}
-
-        return drawn()
-
-    def _count_parameters(self) -> int:
-        parameters = inspect.signature(self.call).parameters.values()
-        return sum(one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD) for one in parameters)
+    def _manner(self) -> Manner:
+        """How the op is called if nobody says: with inputs that broadcast, and its own settings."""
+        call, _ = read(self.call, self.name, {})
+        call = call._replace(optional=[], settings={}, dims={})
+        intervals = one_each(self.domain, len(call.inputs), self.name)
+        return Manner(call, families(len(call.inputs))[0], intervals, self.kinks)
 
     def expected_dtype(self, reference_dtype: Any, float_dtype: Any) -> Any:
         """The dtype a result should have: the reference's, with float64 standing for the inputs' floating dtype."""

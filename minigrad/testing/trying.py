@@ -252,9 +252,8 @@ def try_once(spec: S, prop: Property[S], case: Any, draw: Draw) -> Seen:
         error.add_note(
             ": ".join([f"{spec.name} lacks the property {prop.name}", *([prop.claim] if prop.claim else [])])
         )
-        code = spec.code(given_case, prop.name, draws) if prop.listed else ""
-        if code:
-            error.add_note(said_again(code))
+        if prop.listed:
+            error.add_note(said_again(spec.code(given_case, prop.name, draws)))
         raise
 
 

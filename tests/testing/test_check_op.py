@@ -183,7 +183,7 @@ def test_a_wrong_rule_is_shown_at_one() -> None:
     with pytest.raises(GradcheckError, match=r"shape \(\), is wrong in 1 of 1 elements") as caught:
         check_op(cube, **THOROUGH)
     assert pasted_call(caught.value).startswith('check_case(spec, "gradient_is_numeric", inputs=[np.array(1.0)]')
-    assert "How it was called:\n  inputs: input, any shape, numbers in (-3, 3)" in caught.value.__notes__
+    assert "How it was called:\n  inputs: input, any shape, numbers in (-3, 3)\n" in "\n".join(caught.value.__notes__)
 
 
 def test_a_rule_that_is_wrong_where_it_broadcasts_is_shown_at_the_smallest_broadcast() -> None:

@@ -82,6 +82,28 @@ def test_settings_and_fields_are_printed_too() -> None:
     assert str(raised_by(code)) == str(caught.value)
 
 
+def test_things_of_one_name_are_imported_under_two() -> None:
+    source = Source("OpSpec", "check_case")
+    said = [source.name(one, "op") for one in (minigrad.tanh, np.tanh, minigrad.tanh)]
+    assert said == ["tanh", "tanh_", "tanh"]
+    names: dict[str, Any] = {}
+    exec(source.text(), names)
+    assert (names["tanh"], names["tanh_"]) == (minigrad.tanh, np.tanh)
+
+
+def test_an_alias_is_no_name_that_is_taken() -> None:
+    source = Source("tanh")
+    source.taken.add("tanh_")
+    assert source.name(np.tanh, "op") == "tanh__"
+    assert Source("OpSpec").name(max, "max") == "max"
+
+
+def test_two_things_without_a_name_are_two_blanks() -> None:
+    source, first, second = Source("OpSpec"), object(), object()
+    assert source.literal([first, second, first]) == "[value, value_, value]"
+    assert len(source.lines) == 2
+
+
 def test_what_cannot_be_imported_is_left_to_fill_in() -> None:
     def mine(x: Any) -> Any:
         return x * x.detach()
@@ -97,7 +119,11 @@ def test_what_cannot_be_imported_is_left_to_fill_in() -> None:
 def test_large_inputs_are_not_printed() -> None:
     with pytest.raises(GradcheckError) as caught:
         gradcheck(cube, leaf(np.ones(500)), fast_mode=True)
-    assert not getattr(caught.value, "__notes__", [])
+    (note,) = caught.value.__notes__
+    assert note.startswith("To see it again: this example has more than 400 numbers")
+    with pytest.raises(GradcheckError) as caught:
+        check_case(OpSpec(cube), "gradient_is_numeric", inputs=[np.ones((21, 20))])
+    assert "too many to paste" in caught.value.__notes__[-1]
 
 
 def test_a_property_that_holds_says_nothing() -> None:
@@ -127,7 +153,7 @@ def test_an_array_is_printed_to_the_bit(array: np.ndarray) -> None:
 
 VALUES = [
     None, True, 3, -0.0, float("inf"), "a 'word'", (1,), [1, (2.5, None)], {"dim": -1}, slice(0, None, 2), ..., (),
-    np.int64(3), np.float32(0.5), np.dtype("float32"), np.float64, np.True_,
+    {2, 1}, set(), frozenset({1}), np.int64(3), np.float32(0.5), np.dtype("float32"), np.float64, np.True_,
 ]  # fmt: skip
 
 

@@ -41,6 +41,7 @@ def op_with(rule: Any) -> Any:
 RIGHT = {
     "a helper": lambda g, input: twice(g, input),
     "a helper that calls itself": lambda g, n: again(g, n),
+    "a comprehension": lambda g, input: sum([twice(g, input) for _ in range(1)]),
     "abs": lambda g, input: g * abs(input),
     "pow": lambda g, input, n: g * pow(input, n),
     "float": lambda g, n: g * float(n),
@@ -48,6 +49,7 @@ RIGHT = {
 WRONG = {
     "a helper with a fault": (lambda g: copies(g), r"in `copies\(\)`, .*`\.copy` is not among"),
     "NumPy": (lambda g: np.negative(g), "belongs to"),
+    "NumPy in a comprehension": (lambda g: sum([np.negative(g) for _ in range(1)]), "belongs to"),
     "print": (lambda g: print(g) or g, "is a builtin"),
 }
 

@@ -83,7 +83,7 @@ def test_every_run_sees_an_empty_input_a_0d_one_and_a_dimension_of_one() -> None
         seen.append(case.inputs[0].shape)
 
     tried = verify(OpSpec("exp"), Property(look, lambda spec: True), max_examples=2, derandomize=True, database=None)
-    assert tried.examples == len(seen) <= 8
+    assert tried.examples == len(seen) <= 13
     assert () in seen
     assert any(0 in shape for shape in seen)
     assert any(1 in shape for shape in seen)
