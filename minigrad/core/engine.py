@@ -161,13 +161,19 @@ def run(
     owned: set[Node | Edge] = set()  # whose pending gradient is an array of our own, free to add to in place
     queue: list[tuple[int, Node]] = []
     anomaly = mode.anomaly
+    node: Any = None
     while True:
         for edge, gradient in zip(edges, gradients):  # a plan gives one gradient for each edge
             parent, index = edge
             if gradient is None or (wanted is not None and parent not in wanted):
                 continue
             if gradient.shape != parent.shapes[index]:
-                gradient = sum_to(gradient, parent.shapes[index])
+                try:
+                    gradient = sum_to(gradient, parent.shapes[index])
+                except (ValueError, IndexError, RuntimeError) as error:
+                    pairs = zip(edges, gradients, strict=True)
+                    position = next(at for at, (to, one) in enumerate(pairs) if to is edge and one is gradient)
+                    raise _does_not_fit(node, position, gradient.shape, parent.shapes[index]) from error
             key = edge if index else parent
             before = pending.get(key)
             if before is None:
@@ -199,7 +205,7 @@ def run(
                     gradient, g = g, None
                     if not create_graph and node not in owned and type(gradient) is not Rows:
                         gradient = own(gradient)
-                    node.accumulate(gradient, create_graph)  # type: ignore[attr-defined]
+                    node.accumulate(gradient, create_graph)
                 continue
         else:
             g = [pending.pop((node, index) if index else node, None) for index in range(plan.outputs)]
@@ -285,6 +291,20 @@ def sum_to(gradient: Any, shape: Shape) -> Any:
     extra = gradient.ndim - len(shape)
     stretched = [extra + dim for dim, size in enumerate(shape) if size == 1 and gradient.shape[extra + dim] != 1]
     return gradient.sum((*range(extra), *stretched)).reshape(shape)
+
+
+def _does_not_fit(node: Node, position: int, found: Shape, wanted: Shape) -> RuntimeError:
+    """What to say of a gradient along an edge that is not the input's, nor broadcast from it."""
+    plan: Any = node.plan
+    needs = getattr(plan, "needs", (True,) * len(node.edges))
+    place = [at for at, need in enumerate(needs) if need][position]
+    inputs = getattr(getattr(plan, "op", None), "inputs", ())
+    name = repr(inputs[place]) if place < len(inputs) else f"input {place}"
+    return RuntimeError(
+        f"the rule of {plan.name!r} for {name} gives a gradient of shape {tuple(found)}, and the input has shape "
+        f"{tuple(wanted)} (recorded at {node.line}): a rule gives a gradient of the input's shape, or of one that this "
+        f"was broadcast to"
+    )
 
 
 def _add(first: Any, second: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, NoReturn
 
 import numpy as np
@@ -10,9 +10,10 @@ import numpy as np
 from minigrad.autograd import Function
 from minigrad.backend import from_host, to_host
 from minigrad.core import engine
+from minigrad.core.primitive import Op, RulePlan
 from minigrad.core.rows import Rows
 from minigrad.core.tensor import Tensor, wrap
-from minigrad.testing.numeric import IMAGINARY, Host, NotComplexError, Projection, elements
+from minigrad.testing.numeric import ANOTHER_RESULT, IMAGINARY, Host, NotComplexError, Projection, elements
 
 __tracebackhide__ = True  # pytest shows the message and the caller's lines, not these
 
@@ -33,6 +34,9 @@ class Jacobians:
         one_sided: at a kink the slope of one side, or one between the two, is right, too; `kinks` counts such elements.
         noun: what is compared, for messages.
         names: of the inputs, for messages.
+        op: what `func` calls, if it is one primitive alone.
+
+    Raises GradcheckError if `func` writes to an input, which is then put back as it was.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class Jacobians:
         one_sided: bool = False,
         noun: str = "gradient",
         names: Sequence[str] = (),
+        op: Op | None = None,
     ) -> None:
         if not eps > 0:
             raise ValueError(f"gradcheck: eps is the step of a difference, more than 0, and not {eps!r}")
@@ -56,7 +61,7 @@ class Jacobians:
             raise ValueError(f"gradcheck: method is 'central', 'complex' or 'auto', not {method!r}")
         self.func, self.inputs, self.eps, self.atol, self.rtol = as_called(func), listed(inputs), eps, atol, rtol
         self.method, self.within, self.one_sided, self.kinks = method, within, one_sided, 0
-        self.noun, self.names = noun, names
+        self.noun, self.names, self.op = noun, names, op or getattr(func, "op", None)
         self.rng = np.random.default_rng(seed)
         self.positions = [position for position, one in enumerate(self.inputs) if differentiable(one)]
         if not self.positions:
@@ -68,7 +73,7 @@ class Jacobians:
                     f"too coarse to compare with: use .double()"
                 )
         self.wanted = [self.inputs[position] for position in self.positions]
-        outputs = self.outputs()
+        outputs = self.outputs_of_what_is_only_read()
         self.recorded = any(one.requires_grad for one in outputs)
         self.cotangents = [drawn_like(one, self.rng) for one in outputs]
         self.numeric = Projection(self.outputs, self.inputs, self.cotangents, eps)
@@ -82,6 +87,19 @@ class Jacobians:
             if not isinstance(one, Tensor):
                 raise TypeError(f"gradcheck: output {position} is no Tensor but {type(one).__name__}")
         return [one for one in outputs if one.dtype.kind in "fc"]
+
+    def outputs_of_what_is_only_read(self) -> list[Tensor]:
+        """`outputs`, and a look at whether the inputs are still what they were."""
+        tensors = {place: one for place, one in enumerate(self.inputs) if isinstance(one, Tensor)}
+        before = {place: to_host(one._array).copy() for place, one in tensors.items()}
+        outputs = self.outputs()
+        written = [place for place, one in before.items() if to_host(tensors[place]._array).tobytes() != one.tobytes()]
+        for place in written:
+            tensors[place]._array[...] = from_host(before[place], tensors[place].device)
+        if written:
+            names = " and ".join(self.names[place] if self.names else f"input {place}" for place in written)
+            raise GradcheckError(f"func wrote to {names}: compute out of place, or on a clone()")
+        return outputs
 
     # ---- analytic ---------------------------------------------------------------------------------------------------
 
@@ -112,7 +130,7 @@ class Jacobians:
 
     def runs_agree(self, first: list[Host], tolerance: float) -> None:
         """A function with randomness inside has no derivative to compare with."""
-        again = ", in which func gives another result each time: draw its random numbers outside of it"
+        again = f", in which {ANOTHER_RESULT}"
         self.compare("the first run", first, "the second run", self.analytic(), (tolerance, 0.0), again)
 
     def unused_outputs_count_as_zero(self) -> None:
@@ -252,12 +270,31 @@ class Jacobians:
         if not len(wrong):
             return
         index = _worst(gradient, numeric, wrong)
+        if lacking := self.lacking_rule(place):
+            raise GradcheckError(
+                f"{lacking}. So the {self.noun} of {self.name(place)} is {gradient[index]:.6g} at {index}, "
+                f"numerically {numeric[index]:.6g}"
+            )
         tensor = self.wanted[place]
         oddity = self.numeric.oddity(tensor, _unit(tensor, index))
-        away = "; choose inputs away from it (check_op and OpSpec take kinks= and arguments=)"
+        away = "; choose inputs away from it (check_op and OpSpec take kinks= and arguments=, check_op distinct=True)"
         said = f". But {oddity}{'' if 'each time' in oddity else away}"
-        how += ")" + (said if oddity else "")
+        tie = not oddity and 0 in (gradient[index], numeric[index]) and _is_tied(tensor, index)
+        how += ")" + (said if oddity else _TIE if tie else "")
         self.fail(place, gradient.shape, len(wrong), index, ("analytic", gradient), ("numeric", numeric), how)
+
+    def lacking_rule(self, place: int) -> str:
+        """In words, what on the way has no rule for an input that leads to a wanted one; "" if all have."""
+        if type(self.op) is Op and not self.op.rules:
+            position = self.positions[place]
+            return _no_rule(self.op, self.op.inputs[position] if position < len(self.op.inputs) else "*")
+        if not self.recorded:
+            return "no output of func requires grad: what it calls has no rules, or it calls detach() or no_grad()"
+        for plan in _plans_behind(self.outputs()):
+            for name, need in zip(plan.op.inputs, plan.needs, strict=False):
+                if need and name not in plan.op.rules:
+                    return _no_rule(plan.op, name)
+        return ""
 
     def compare(
         self,
@@ -291,6 +328,34 @@ class Jacobians:
             f"elements, most at {index}: {one[0]} {first:.12g}, {other[0]} {second:.12g}, {_relative(first, second)} "
             f"({how}"
         )
+
+
+_TIE = (
+    ". But other elements of the input are equal to this one: at a tie an op such as median has no derivative; choose "
+    "inputs without (check_op takes distinct=True)"
+)
+
+
+def _is_tied(tensor: Tensor, index: tuple[int, ...]) -> bool:
+    array = to_host(tensor._array)
+    return bool((array == array[index]).sum() > 1)
+
+
+def _no_rule(op: Op, name: str) -> str:
+    return f"{op.name} has no rule for `{name}`: give it one, {op.name}.vjp({name}=...)"
+
+
+def _plans_behind(outputs: Sequence[Tensor]) -> Iterator[RulePlan]:
+    """The plans of the primitives that led to the outputs."""
+    edges = [one._current_edge() for one in outputs]
+    pending, seen = [edge[0] for edge in edges if edge is not None], set()
+    while pending:
+        node = pending.pop()
+        if node not in seen:
+            seen.add(node)
+            pending.extend(edge[0] for edge in node.edges)
+            if isinstance(node.plan, RulePlan):
+                yield node.plan
 
 
 def as_called(op: Any) -> Any:

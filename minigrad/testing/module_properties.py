@@ -51,12 +51,12 @@ _NO_REPR = "the class has no extra_repr for its constructor"
 MODULE_PROPERTIES: Catalogue[ModuleSpec] = Catalogue(
     "check_module",
     ModuleSpec,
+    Property(module_values.calls_are_independent, share=FEW),
     Property(module_values.equals_reference, lambda spec: spec.reference is not None, SOME, _NO_REFERENCE),
     Property(module_values.gradients_are_numeric, _has_gradient, SOME, "smooth= is below 1"),
     Property(module_values.second_gradients_are_numeric, lambda spec: spec.smooth >= 2, FEW, "smooth= is below 2"),
     Property(module_values.gradients_keep_their_dtype, _has_gradient, FEW),
     Property(module_values.writes_nothing, share=FEW),
-    Property(module_values.calls_are_independent, share=FEW),
     Property(module_values.inplace_gives_the_same, lambda spec: "inplace" in module_life.words_of(spec), FEW),
     Property(module_values.layout_does_not_matter, share=FEW),
     Property(module_values.used_twice_adds_up, _has_gradient, FEWEST),

@@ -25,6 +25,7 @@ from minigrad.testing.module_running import (
     state_of,
 )
 from minigrad.testing.module_spec import ModuleCase, ModuleSpec
+from minigrad.testing.numeric import ANOTHER_RESULT
 from minigrad.testing.running import assert_close, backward, cotangents, frozen, gradient_of
 from minigrad.testing.strategies import Host
 from minigrad.testing.trying import Draw
@@ -32,6 +33,10 @@ from minigrad.testing.trying import Draw
 __tracebackhide__ = True  # pytest shows the message and the caller's lines, not these
 
 _STEP: dict[str, Any] = {"eps": 1e-5, "atol": 1e-6, "rtol": 1e-5}  # of numeric derivatives
+_ANOTHER_RESULT = (
+    "the module gives another result each time it is called from the same seed: does forward change an attribute, or "
+    "draw random numbers that minigrad.manual_seed does not set?"
+)
 _MANY = 30  # elements; of more, random directions are compared, which cost two evaluations for each tensor
 
 
@@ -90,7 +95,8 @@ def _compare(check: Callable[..., Any], call: Call, wanted: dict[str, Tensor], *
     try:
         check(lambda *_: tuple(call.outputs()), list(wanted.values()), **_STEP, seed=call.case.seed, **options)
     except GradcheckError as error:
-        error.args = (re.sub(r"\binput (\d+)\b", name, str(error)),)
+        said = str(error).replace(ANOTHER_RESULT, _ANOTHER_RESULT)
+        error.args = (re.sub(r"\binput (\d+)\b", name, said),)
         raise
 
 
@@ -147,7 +153,7 @@ def calls_are_independent(spec: ModuleSpec, case: ModuleCase, draw: Draw) -> Non
         call, used = Call(spec, case, training=training), Call(spec, case, training=training)
         Call(spec, before, training=training, module=used.module).outputs()
         agree = assert_same_bits if spec.exact else assert_same
-        agree(spec, used.results(), call.results(), "after a call with other inputs")
+        agree(spec, used.results(), call.results(), "after a call with other inputs, from the same seed")
 
 
 def _of_first_row(array: Host) -> Host:

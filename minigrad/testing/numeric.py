@@ -27,6 +27,7 @@ Host = np.ndarray[Any, Any]
 Close = Callable[[Any, Any], Any]  # whether two slopes are equal
 Reason = Literal["", "step", "kink"]
 
+ANOTHER_RESULT = "func gives another result each time it is called: draw its random numbers outside of it"
 IMAGINARY = 1e-20  # small enough that its square is lost, so that the real part is f(x) itself
 
 # Sixth order: the error is h**6 f(7) / 140 and 1e-16 |f| / h (Fornberg, Math. Comp. 51, 1988).
@@ -96,7 +97,7 @@ class Projection:
         if not np.isfinite(here[0]):
             return f"func itself gives {here[0]:g} there"
         if here[0] != here[1]:
-            return "func gives another result each time it is called: draw its random numbers outside of it"
+            return ANOTHER_RESULT
         odd, (left, right) = _oddity(lambda step: self.at(tensor, direction * step), self.eps)
         if odd == "jump":
             steepest = max(abs(left), abs(right))

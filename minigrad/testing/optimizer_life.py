@@ -26,6 +26,8 @@ def returns_the_closures_loss(spec: OptimizerSpec, case: OptimizerCase, draw: Dr
 
     with minigrad.no_grad():
         returned = trial.optimizer.step(closure)
+    assert losses, f"{spec.name}.step(closure) does not call the closure: it computes the loss and the gradients"
+    assert returned is not None, f"{spec.name}.step(closure) returns None: return the loss, which the closure gives"
     assert float(returned) == losses[0], f"{spec.name}.step returns {returned}, the first loss was {losses[0]}"
     if not spec.closure:
         assert len(losses) == 1

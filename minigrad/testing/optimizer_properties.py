@@ -103,6 +103,8 @@ def check_optimizer(
     """
     chosen, given_settings = OPTIMIZER_PROPERTIES.sorted_out(options)
     spec = OPTIMIZER_PROPERTIES.spec_of(optimizer, Optimizer, chosen)
+    if isinstance(spec.optimizer, type) and not issubclass(spec.optimizer, Optimizer):
+        raise TypeError(f"check_optimizer: {spec.name} is no subclass of Optimizer")
     settings = simplest(spec.settings) if case is None else case.settings
     built = spec.optimizer([minigrad.ones(1, requires_grad=True)], **settings)
     if not isinstance(built, Optimizer):

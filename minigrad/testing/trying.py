@@ -14,7 +14,7 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from hypothesis.errors import HypothesisException, Unsatisfiable
+from hypothesis.errors import Flaky, HypothesisException, Unsatisfiable
 
 from minigrad.testing.example import AGAIN, said_again
 
@@ -147,10 +147,22 @@ def verify(spec: S, prop: Property[S] | Sequence[Property[S]], **given_settings:
 
     if settings(**options).database is not None:  # derandomised, there is none, and the key would be the seed
         _keep_apart(holds, spec, props)
-    holds()
+    _run(holds)
     if not all(one.once for one in props):
         looks += [at_corner(spec, props, corner, options) for corner in corners.unseen()]
     return tried(looks)
+
+
+def _run(holds: Callable[[], None]) -> None:
+    """Run a test of hypothesis's. Of what fails once and then passes on the same case, the failure itself is raised."""
+    try:
+        holds()
+    except Flaky as error:
+        if not isinstance(error, ExceptionGroup):
+            raise
+        failure = error.exceptions[0]
+        failure.add_note("Tried again on the same case it passed: it draws random numbers, or remembers something")
+        raise failure from None
 
 
 def tried(looks: Sequence[Seen]) -> Tried:
@@ -194,7 +206,7 @@ def at_corner(spec: S, props: Sequence[Property[S]], corner: Corner, options: di
         looks.append(_look(spec, props, corner.case.copy(), data.draw))
 
     try:
-        holds()
+        _run(holds)
     except Exception as error:
         failed = error
     else:
@@ -217,7 +229,7 @@ def _find_smallest(spec: S, props: Sequence[Property[S]], corner: Corner, option
         _look(spec, props, case, data.draw)
 
     with suppress(Unsatisfiable):  # none of the kind was drawn
-        holds()
+        _run(holds)
 
 
 def _look(spec: S, props: Sequence[Property[S]], case: Any, draw: Draw) -> Seen:

@@ -1,4 +1,4 @@
-"""How ops are called that say little of it or say it unusually, which calls are tried, and what a user may leave out."""
+"""How ops are called that say little of it, or say it unusually; which calls are tried, and what can be left out."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ def test_large_inputs_are_not_printed() -> None:
 
 def test_a_property_that_holds_says_nothing() -> None:
     check_case(OpSpec(doubled, doubled), inputs=[np.array([1.0, 2.0])])
-    with pytest.raises(LookupError, match="no property 'speed'; there are equals_reference"):
+    with pytest.raises(LookupError, match="no property 'speed'; there are runs_alike_twice"):
         check_case(OpSpec(doubled, doubled), "speed", inputs=[])
 
 

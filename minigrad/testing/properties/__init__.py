@@ -5,16 +5,16 @@ GradcheckError) when the op lacks it. `OP_PROPERTIES` is their catalogue, `PROPE
 """
 
 # Each of these modules puts its properties into the list, which has their order.
+from minigrad.testing.properties import first  # isort: skip
 from minigrad.testing.properties import values  # isort: skip
 from minigrad.testing.properties import gradients  # isort: skip
 from minigrad.testing.properties import sharing  # isort: skip
-from minigrad.testing.properties import memory  # isort: skip
 from minigrad.testing.properties import calls  # isort: skip
 from minigrad.testing.properties import devices  # isort: skip
 from minigrad.testing.properties.base import OP_PROPERTIES, PROPERTIES, Check, check_case, properties_of
 from minigrad.testing.trying import Draw, Property, verify
 
 __all__ = [
-    "OP_PROPERTIES", "PROPERTIES", "Check", "Draw", "Property", "calls", "check_case", "devices", "gradients", "memory",
+    "OP_PROPERTIES", "PROPERTIES", "Check", "Draw", "Property", "calls", "check_case", "devices", "first", "gradients",
     "properties_of", "sharing", "values", "verify",
 ]  # fmt: skip

@@ -145,7 +145,7 @@ def ties_keep_the_gradient(spec: OpSpec, case: Case, draw: Draw) -> bool:
     reason = "step" if close(total, slope) else vindicated(along, total, _STEP, close)
     assert reason, (
         f"{spec.name}: with all elements {number:g}, moving all of them changes the result by {slope:.6g}, and the "
-        f"gradients add up to {total:.6g}"
+        f"gradients add up to {total:.6g} (check_op keeps equal elements out with distinct=True)"
     )
     return reason == "kink"
 

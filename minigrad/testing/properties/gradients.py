@@ -37,7 +37,7 @@ _STEPS: dict[str, Any] = {"eps": 1e-5, "atol": 1e-6, "rtol": 1e-5, "method": "au
 def gradient_is_numeric(spec: OpSpec, case: Case, draw: Draw) -> bool:
     """The gradient of every input equals the numeric one; `backward()` and `create_graph` agree."""
     inputs = case.tensors(with_gradient(spec, case))
-    options = {**_STEPS, "within": max(ROUNDING, spec.rtol), "one_sided": True}
+    options = {**_STEPS, "within": max(ROUNDING, spec.rtol), "one_sided": True, "op": spec.record}
     check = first_order(positional(spec, case), inputs, **options, exact=spec.exact, seed=seed(draw))
     if not check.recorded:
         raise NothingToSee  # constants, and they are
