@@ -31,7 +31,7 @@ class Catalogue(Generic[S]):
             self.add(one)
 
     def add(self, prop: Property[S]) -> None:
-        """One property more."""
+        """Put a property at the end of those that are tried; one of the same name takes the place of the other."""
         self.properties[prop.name] = replace(prop, listed=True)
 
     def of(self, spec: S) -> list[Property[S]]:

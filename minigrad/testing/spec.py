@@ -157,7 +157,7 @@ class OpSpec(Spec):
 
     @property
     def name(self) -> str:
-        """The op's name."""
+        """What messages call the op; a class method by the class it is called of, as `Power.apply`."""
         if isinstance(self.op, str):
             return self.op
         owner, name = getattr(self.call, "__self__", None), getattr(self.call, "__name__", type(self.op).__name__)
@@ -232,7 +232,7 @@ class OpSpec(Spec):
         return whole[0], list(stretched), None
 
     def cases(self) -> st.SearchStrategy[Case]:
-        """Calls of the op."""
+        """Calls of the op, as `arguments` draws them; TypeError for what it draws that is no call."""
         return (self._manner().ordinary() if self.arguments is None else self.arguments).map(self._case)
 
     def rare_cases(self) -> st.SearchStrategy[Case]:

@@ -70,7 +70,7 @@ S = TypeVar("S", bound=Spec)
 
 
 def always(spec: Any) -> bool:
-    """For everything."""
+    """What `applies` of a property is that means something for every spec."""
     return True
 
 

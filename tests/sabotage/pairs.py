@@ -182,7 +182,7 @@ SABOTAGES = [
         OpSpec(dropout_redrawn, lambda x, p: x, _dropped(), exact=False),
         NUMERIC,
         "the second run",
-        users="dropout_redrawn: output 0",
+        users="two calls on the same input differ",
     ),
     Sabotage(
         "a path counted twice",

@@ -22,7 +22,7 @@ properties_of = OP_PROPERTIES.of
 
 
 def has_gradient(spec: OpSpec) -> bool:
-    """For ops with a derivative."""
+    """What `applies` of a property of gradients is: for ops whose spec does not say smooth=0."""
     return spec.smooth >= 1
 
 

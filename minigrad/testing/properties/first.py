@@ -11,6 +11,7 @@ from minigrad.backend import to_host
 from minigrad.testing.properties.base import applies_to, seed
 from minigrad.testing.running import assert_close, cotangents, frozen, gradients_of, run
 from minigrad.testing.spec import Case, OpSpec
+from minigrad.testing.strategies import Host
 from minigrad.testing.trying import Draw, NothingToSee
 
 __tracebackhide__ = True  # pytest shows the message and the caller's lines, not these
@@ -23,11 +24,20 @@ def runs_alike_twice(spec: OpSpec, case: Case, draw: Draw) -> None:
     first, second = run(spec, case.copy(), needs), run(spec, case.copy(), needs)
     for kind, ones, others in zip(("output", "gradient"), first, second, strict=True):
         for place, (one, other) in enumerate(zip(ones, others, strict=True)):
-            alike = one.shape == other.shape and np.allclose(one, other, spec.rtol, spec.rtol, equal_nan=True)
-            assert alike, (
-                f"{spec.name}: two calls on the same input differ: {kind} {place} is {one!r:.60}, then {other!r:.60}. "
-                f"Random numbers and a memory belong outside of an op: give them to it as an input or a setting"
+            difference = _difference(one, other, spec.rtol)
+            assert not difference, (
+                f"{spec.name}: two calls on the same input differ: {kind} {place} {difference}. Random numbers and a "
+                f"memory belong outside of an op: give them to it as an input or a setting"
             )
+
+
+def _difference(one: Host, other: Host, rtol: float) -> str:
+    """Where two arrays differ, in words; "" if they do not."""
+    if one.shape != other.shape:
+        return f"has shape {one.shape}, then {other.shape}"
+    apart = np.argwhere(~np.isclose(one, other, rtol, rtol, equal_nan=True))
+    at = tuple(map(int, apart[0])) if len(apart) else ()
+    return f"is {one[at]} at {at}, then {other[at]}" if len(apart) else ""
 
 
 @applies_to()
