@@ -350,7 +350,7 @@ def test_a_slow_module_may_be_slow() -> None:
 
 
 def test_an_unknown_property_is_refused() -> None:
-    with pytest.raises(LookupError, match="there is no property 'nice'; there are equals_reference, "):
+    with pytest.raises(LookupError, match="there is no property 'nice'; there are calls_are_independent, "):
         check_module(Scale, _scales(), only="nice")
 
 

@@ -190,7 +190,8 @@ def test_the_program_in_the_report_fails_in_the_same_way(optimizer: type[optim.O
     [
         (3, {}, "give it a class, not an object of int"),
         (Plain([minigrad.ones(1, requires_grad=True)]), {}, "give it a class, not an object of Plain"),
-        (list, {}, "builds an object of list, which is no Optimizer"),
+        (lambda parameters: [], {}, "builds an object of list, which is no Optimizer"),
+        (list, {}, "list is no subclass of Optimizer"),
         (Plain, {"reference": 3}, "check_optimizer has no option reference: it takes the fields of OptimizerSpec"),
         (OptimizerSpec(Plain), {"rows": "refused"}, "says everything itself"),
     ],

@@ -83,12 +83,13 @@ def read(op: Callable[..., Any], name: str, given: dict[str, Any]) -> tuple[Call
     return call, undecided
 
 
-def _parameters(forward: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+def _parameters(forward: Callable[..., Any], *, follow_wrapped: bool = True) -> dict[str, inspect.Parameter]:
     """The parameters that a caller gives; those of an autograd Function are its forward's, without the context."""
     owner, has_context = function_of(forward), False
     if owner is not None:
         forward, has_context = owner.forward, not hasattr(owner, "setup_context")
-    return dict(list(inspect.signature(forward).parameters.items())[has_context:])
+    parameters = inspect.signature(forward, follow_wrapped=follow_wrapped).parameters
+    return dict(list(parameters.items())[has_context:])
 
 
 def function_of(op: Any) -> type[Function] | None:
@@ -107,7 +108,8 @@ class Places:
         self.op, self.keywords = op, function_of(op) is None
         record = getattr(op, "op", None)
         try:
-            parameters = _parameters(op if record is None else record.forward)
+            # A wrapper may arrange the arguments in another way than what it wraps: its own signature counts.
+            parameters = _parameters(op if record is None else record.forward, follow_wrapped=False)
         except (TypeError, ValueError):  # it has no signature, as a ufunc: nothing is known of its places
             parameters = {}
         self.parameters = [one for one in parameters.values() if _by_position(one)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,17 @@ def test_a_setting_goes_where_it_arrives() -> None:
     given = {"n": 3, "shift": 0.5}
     assert check_op(scaled, settings=given, reference=lambda n, x, shift: x * n + shift, **QUICK).examples
     check_case(OpSpec(scaled, lambda n, x, shift: x * n + shift), inputs=[np.ones(2)], settings=given)
+
+
+def test_a_wrapper_says_itself_where_arguments_go() -> None:
+    def scaled(n: int, x: Any) -> Any:
+        return x * n
+
+    @functools.wraps(scaled)
+    def arranged(*inputs: Any, **settings: Any) -> Any:
+        return scaled(settings["n"], *inputs)
+
+    check_case(OpSpec(arranged, lambda x, n: x * n), inputs=[np.ones(2)], settings={"n": 3})
 
 
 def test_a_function_may_be_given_as_its_class() -> None:
