@@ -351,3 +351,15 @@ def _flipped(input):
 @primitive
 def _refused(input):
     raise ValueError("no such thing")
+
+
+@primitive
+def turned_over(input, *, axis=0):
+    """The elements in the other order along `axis`, which is this op's own word."""
+    return np.flip(input, axis)
+
+
+def test_a_setting_may_have_the_name_of_an_alias() -> None:
+    x = minigrad.tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert turned_over(input=x, axis=1).tolist() == [[2.0, 1.0], [4.0, 3.0]]
+    assert turned_over(x, axis=1).tolist() == [[2.0, 1.0], [4.0, 3.0]]

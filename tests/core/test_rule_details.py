@@ -398,3 +398,36 @@ def test_the_whole_table_has_the_rows_dtype(dtype: Any) -> None:
     whole = _rows(False, dtype).to_dense()
     assert whole.dtype == dtype
     assert whole.tolist() == [[1, 1], [0, 0], [2, 2], [0, 0]]
+
+
+# ---- gradients that do not fit --------------------------------------------------------------------------------------
+
+
+@primitive
+def total(input, *, factor=1.0):
+    """The sum of all elements."""
+    return np.asarray(factor * input.sum())
+
+
+total.vjp(input=lambda g, factor: g * factor)
+
+
+@primitive
+def both(*tensors):
+    """The first two, added."""
+    return tensors[0] + tensors[1]
+
+
+both.vjp(tensors=lambda g: [g, np.ones(5)])
+
+
+def test_a_gradient_of_another_shape_names_op_input_and_shapes() -> None:
+    said = r"the rule of 'total' for 'input' gives a gradient of shape \(\), and the input has shape \(3,\) "
+    with pytest.raises(RuntimeError, match=said + r"\(recorded at .*test_rule_details"):
+        total(_leaf(1, 2, 3)).backward()
+
+
+def test_an_input_without_a_name_is_counted() -> None:
+    said = r"the rule of 'both' for input 1 gives a gradient of shape \(5,\), and the input has shape \(3,\)"
+    with pytest.raises(RuntimeError, match=said):
+        both(_leaf(1, 2, 3), _leaf(1, 2, 3)).sum().backward()

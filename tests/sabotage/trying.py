@@ -7,23 +7,29 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 from unittest import mock
 
-from minigrad.testing import OpSpec, catalogue, check_op
+from minigrad.testing import OpSpec, check_op
 from minigrad.testing.module_properties import MODULE_PROPERTIES, check_module
 from minigrad.testing.module_spec import ModuleSpec
 from minigrad.testing.optimizer_properties import OPTIMIZER_PROPERTIES, check_optimizer
 from minigrad.testing.optimizer_spec import OptimizerSpec
-from minigrad.testing.properties import PROPERTIES, verify
+from minigrad.testing.properties import OP_PROPERTIES
+from minigrad.testing.trying import verify
 
 from .making import CAUGHT, QUICK, Sabotage
+
+_CATALOGUES: dict[type, Any] = {
+    OpSpec: OP_PROPERTIES,
+    ModuleSpec: MODULE_PROPERTIES,
+    OptimizerSpec: OPTIMIZER_PROPERTIES,
+}
 
 
 def by_its_property(sabotage: Sabotage) -> str | None:
     """What the property named says; None if it finds nothing."""
-    spec, name = sabotage.spec, sabotage.caught_by
-    if isinstance(spec, OpSpec):
-        return _caught(sabotage, lambda: verify(spec, PROPERTIES[name], **QUICK))
-    properties: Any = (MODULE_PROPERTIES if isinstance(spec, ModuleSpec) else OPTIMIZER_PROPERTIES).properties
-    return _caught(sabotage, lambda: catalogue.verify(spec, properties[name], **{**QUICK, "max_examples": 100}))
+    spec: Any = sabotage.spec
+    options = QUICK if isinstance(spec, OpSpec) else {**QUICK, "max_examples": 100}
+    prop = _CATALOGUES[type(spec)].named(sabotage.caught_by)
+    return _caught(sabotage, lambda: verify(spec, prop, **options))
 
 
 def by_the_users_check(sabotage: Sabotage) -> str | None:
