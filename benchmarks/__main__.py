@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 # Settings that tie the matrix products of one side to an older processor and leave the other side free.
 TIES = (
@@ -26,7 +29,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("groups", nargs="*", help="only these groups of rows, e.g. step fused layers small optim")
     parser.add_argument("--rounds", type=int, default=15, help="pairs of measurements for each row (15)")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads for both libraries")
+    parser.add_argument("--threads", type=int, default=processors(), help="threads for both libraries")
     parser.add_argument("--memory", action="store_true", help="peak memory of the steps, in separate processes (Linux)")
     parser.add_argument("--separate", action="store_true", help="the steps once more, each side in its own process")
     parser.add_argument("--growth", action="store_true", help="how our cost grows with each size")
@@ -47,22 +50,27 @@ def main() -> int:
         print(f"there is no group {', '.join(unknown)}: choose of {', '.join(measure.GROUPS)}", file=sys.stderr)
         return 2
     results = measure.begin(arguments.threads)
-    for name in arguments.groups or measure.GROUPS:
-        measure.group(name, arguments.rounds, results)
-    if arguments.memory or arguments.all:
-        measure.peaks(results)
-    if arguments.separate or arguments.all:
-        measure.separately(results)
-    if arguments.growth or arguments.all:
-        measure.growth(results)
-    if arguments.peers or arguments.all:
-        measure.peers(arguments.rounds, results)
+    rounds, everything = arguments.rounds, arguments.all
+    parts: list[Callable[[Any], None]] = [
+        partial(measure.group, name, rounds) for name in arguments.groups or measure.GROUPS
+    ]
+    parts += [measure.peaks] if arguments.memory or everything else []
+    parts += [measure.separately] if arguments.separate or everything else []
+    parts += [measure.growth] if arguments.growth or everything else []
+    parts += [partial(measure.peers, rounds)] if arguments.peers or everything else []
+    for part in parts:
+        part(results)
+        if arguments.json:
+            results.save(arguments.json)  # after each part: a later one may fail
+        if arguments.picture and results.rows:
+            results.draw(arguments.picture)
     print(results.text())
-    if arguments.json:
-        results.save(arguments.json)
-    if arguments.picture:
-        results.draw(arguments.picture)
     return 0
+
+
+def processors() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 if __name__ == "__main__":

@@ -40,16 +40,16 @@ def of_torch() -> Library:
     return Library("torch", torch, nn, F, optim)
 
 
-def set_threads(count: int) -> None:
-    """As many threads for each library, and for the matrix products of NumPy."""
+def set_threads(name: str, count: int) -> None:
+    """So many threads for one library; ours has NumPy's for matrix products."""
+    if name == "torch":
+        import torch
+
+        torch.set_num_threads(count)
+        return
     import threadpoolctl
 
     import minigrad
 
     minigrad.set_num_threads(count)
     threadpoolctl.threadpool_limits(count, user_api="blas")
-    try:
-        import torch
-    except ImportError:
-        return
-    torch.set_num_threads(count)

@@ -96,15 +96,15 @@ class Product(NamedTuple):
 
 
 def products(size: Size) -> Iterator[Product]:
-    """Every matrix product that one step cannot do without, as the layers' weights lie in memory."""
+    """Every matrix product that one step cannot do without, operands lying as in our kernels."""
     V, H, L, T, B = size.V, size.H, size.L, size.T, size.B
     for _ in range(L):
-        yield Product(T * B, H, 4 * H, second_transposed=True)  # input @ w_ih.T
-        yield Product(B, H, 4 * H, times=T)  # h @ w_hh.T, packed once for all steps
-        yield Product(B, 4 * H, H, times=T)  # d_gates @ w_hh
-        yield Product(T * B, 4 * H, H)  # d_gates @ w_ih; of the first layer it is the embedding's gradient
-        yield Product(4 * H, T * B, H, first_transposed=True)  # d_gates.T @ input
-        yield Product(4 * H, T * B, H, first_transposed=True)  # d_gates.T @ h
+        yield Product(4 * H, H, T * B, second_transposed=True)  # w_ih @ input.T
+        yield Product(4 * H, H, B, times=T)  # w_hh @ h, sequences side by side: the faster way round
+        yield Product(H, 4 * H, B, times=T, first_transposed=True)  # w_hh.T @ d_gates
+        yield Product(T * B, 4 * H, H, first_transposed=True)  # d_gates.T @ w_ih; of layer 0 the embedding's gradient
+        yield Product(4 * H, T * B, H)  # d_gates @ input
+        yield Product(4 * H, T * B, H, second_transposed=True)  # d_gates @ h.T
     yield Product(T * B, H, V, second_transposed=True)  # hidden @ weight.T
     yield Product(T * B, V, H)  # d_logits @ weight
     yield Product(V, T * B, H, first_transposed=True)  # d_logits.T @ hidden

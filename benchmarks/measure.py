@@ -1,4 +1,4 @@
-"""Each part of the measurements; every row is printed as soon as it is known."""
+"""Each part of the measurements; the rows of a group are printed as soon as they are known."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from benchmarks.timing import compare
 
 def begin(threads: int) -> Results:
     """Set the threads, and say on what is measured."""
-    libraries.set_threads(threads)
+    for name in ("torch", "minigrad"):
+        libraries.set_threads(name, threads)
     print(", ".join(f"{name} {value}" for name, value in setting(threads).items()))
     print(HEADER, flush=True)
     return Results(threads)
@@ -37,7 +38,7 @@ def peaks(results: Results) -> None:
     """Peak memory of the training steps."""
     for fused in (False, True):
         for number, size in enumerate(lstm_lm.SIZES):
-            ours, theirs = (memory.in_a_process(name, number, fused) for name in ("minigrad", "torch"))
+            ours, theirs = (memory.in_a_process(name, number, fused, results.threads) for name in ("minigrad", "torch"))
             results.memory[f"LSTM-LM {size}{' fused loss' if fused else ''}"] = (ours, theirs)
 
 

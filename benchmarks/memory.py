@@ -1,7 +1,8 @@
 """Peak memory of a training step over the memory after import, each library in a process of its own (Linux).
 
-`python -m benchmarks.memory minigrad 0` prints the bytes for the first of the step's sizes; `fused` as a third word
-takes `F.linear_cross_entropy`.
+`python -m benchmarks.memory minigrad 0 2` prints the bytes for the first of the step's sizes on two threads; `fused` as
+a fourth word takes `F.linear_cross_entropy`. A tiny step comes before: what a library loads with its first step is no
+memory of the step's.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from benchmarks import libraries, lstm_lm
 
 STEPS = 5
+TINY = lstm_lm.Size(V=50, H=8, L=1, T=2, B=2)
 
 
 def _status(field: str) -> int:
@@ -23,9 +25,11 @@ def _status(field: str) -> int:
     raise OSError(f"/proc/self/status has no {field}")
 
 
-def measure(name: str, number: int, fused: bool) -> int:
+def measure(name: str, number: int, threads: int, fused: bool) -> int:
     """The most that `STEPS` steps in this process take besides what the import took, in bytes."""
     library = libraries.of_minigrad() if name == "minigrad" else libraries.of_torch()
+    libraries.set_threads(name, threads)
+    lstm_lm.step(library, TINY, fused)()
     Path("/proc/self/clear_refs").write_text("5")  # the highest mark starts again from here
     before = _status("VmRSS")
     run = lstm_lm.step(library, lstm_lm.SIZES[number], fused)
@@ -34,12 +38,12 @@ def measure(name: str, number: int, fused: bool) -> int:
     return _status("VmHWM") - before
 
 
-def in_a_process(name: str, number: int, fused: bool) -> int:
+def in_a_process(name: str, number: int, fused: bool, threads: int) -> int:
     """`measure`, in a new process."""
-    words = [name, str(number), *(["fused"] if fused else [])]
+    words = [name, str(number), str(threads), *(["fused"] if fused else [])]
     command = [sys.executable, "-m", "benchmarks.memory", *words]
-    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return int(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
 if __name__ == "__main__":
-    print(measure(sys.argv[1], int(sys.argv[2]), sys.argv[3:] == ["fused"]))
+    print(measure(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:] == ["fused"]))

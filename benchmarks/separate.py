@@ -17,7 +17,7 @@ from benchmarks.timing import timed
 
 def measure(name: str, group: str, number: int, threads: int) -> float:
     """Seconds of one repetition, the median of 15 after a warm-up."""
-    libraries.set_threads(threads)
+    libraries.set_threads(name, threads)
     library = libraries.of_minigrad() if name == "minigrad" else libraries.of_torch()
     run = GROUPS[group].rows[number].make(library)
     repeat = max(1, int(0.3 / max(timed(run, 2), 1e-7)))
@@ -31,7 +31,7 @@ def ratio(group: str, number: int, threads: int) -> float:
             subprocess.run(
                 [sys.executable, "-m", "benchmarks.separate", name, group, str(number), str(threads)],
                 check=True,
-                capture_output=True,
+                stdout=subprocess.PIPE,
                 text=True,
             ).stdout
         )

@@ -88,9 +88,9 @@ GROUPS = {
         each=True,
     ),
     "dense": Group(
-        "embedding and update, dense", 1.0, [Row("V 33,278", partial(updates.embedding_step, sparse=False))]
+        "embedding and update, sparse=False", 1.0, [Row("V 33,278", partial(updates.embedding_step, sparse=False))]
     ),
     "sparse": Group(
-        "embedding and update, sparse rows", 0.3, [Row("V 33,278 ", partial(updates.embedding_step, sparse=True))]
+        "embedding and update, sparse=True", 0.3, [Row("V 33,278 ", partial(updates.embedding_step, sparse=True))]
     ),
 }

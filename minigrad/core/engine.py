@@ -129,6 +129,9 @@ class Leaf(Node):
             if isinstance(gradient, Rows) and gradient.keep:
                 gradient = gradient.clone()  # its values are what flowed in
             self.held = gradient if isinstance(gradient, (Tensor, Rows)) else as_tensor(gradient)
+        elif isinstance(gradient, Rows) and isinstance(self.held, Tensor) and not create_graph:
+            gradient.add_to(self.held._array)
+            views.count_write(self.held)
         elif create_graph or isinstance(gradient, Rows) or isinstance(self.held, Rows):
             held = self.held if isinstance(self.held, Rows) else self.held if create_graph else self.held._array
             total = _add(held, gradient)

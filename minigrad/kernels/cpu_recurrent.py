@@ -136,12 +136,13 @@ def lstm_backward(
     H = h0.shape[1]
     local, through_h = _lstm_local(gates, _starts(c_after, turned(c0), reverse), c_after, spans, H, h0.dtype)
     d_h_n, d_c_n = gradient_of_last(g_h_n, h0), gradient_of_last(g_c_n, c0)
+    g_rows = None if g_output is None else flat(g_output)
     for t in time_order(len(spans), not reverse):
         d_z, through = local[t], through_h[t]
         b = d_z.shape[1]
         d_h, d_c = d_h_n[:, :b], d_c_n[:, :b]
-        if g_output is not None:
-            d_h += flat(g_output)[spans[t]].T
+        if g_rows is not None:
+            d_h += g_rows[spans[t]].T
         through *= d_h
         d_c += through
         d_ifg, d_o = d_z[: 3 * H].reshape(3, H, b), d_z[3 * H :]
@@ -242,11 +243,12 @@ def gru_backward(
     (B, H), h_before = h0.shape, _starts(h_after, turned(h0), reverse)
     local, local_hidden = _gru_local(gates, hidden_n, h_before, spans, H, h0.dtype)
     d_h_n, recurrent = gradient_of_last(g_h_n, h0), np.empty((H * B,), dtype=input.dtype)
+    g_rows = None if g_output is None else flat(g_output)
     for t in time_order(len(spans), not reverse):
         b = gates[t].shape[1]
         d_h, from_h = d_h_n[:, :b], recurrent[: H * b].reshape(H, b)
-        if g_output is not None:
-            d_h += flat(g_output)[spans[t]].T
+        if g_rows is not None:
+            d_h += g_rows[spans[t]].T
         for through in (local[t], local_hidden[t]):
             through = through.reshape(3, H, b)
             through *= d_h
@@ -297,11 +299,12 @@ def rnn_backward(
     input, h0, w_ih, w_hh, h_after, nonlinearity, spans, reverse = residuals
     local = blocks(h0.shape[1], spans, input.dtype)
     d_h_n = gradient_of_last(g_h_n, h0)
+    g_rows = None if g_output is None else flat(g_output)
     for t in time_order(len(spans), not reverse):
         d, h = local[t], h_after[t]
         d_h = d_h_n[:, : d.shape[1]]
-        if g_output is not None:
-            d_h += flat(g_output)[spans[t]].T
+        if g_rows is not None:
+            d_h += g_rows[spans[t]].T
         if nonlinearity == "tanh":
             np.multiply(h, h, out=d)
             np.subtract(1, d, out=d)

@@ -39,7 +39,8 @@ class Parameter(Tensor):
 def held_gradient(tensor: Tensor) -> Any:
     """`tensor.grad`, but for a table few rows of which were looked up: of that just the rows, while nobody has asked
     for more. Other rows' gradient is zero; to change what comes back is to change `.grad`."""
-    return tensor.grad if tensor._leaf is None else tensor._leaf.held
+    held = None if tensor._leaf is None else tensor._leaf.held
+    return held if isinstance(held, Rows) else tensor.grad
 
 
 def clear_gradients(leaves: Iterable[Tensor], set_to_none: bool) -> None:

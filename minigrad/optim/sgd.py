@@ -56,7 +56,8 @@ class SGD(Optimizer):
         )  # fmt: skip
 
     def _rows_suffice(self, group: Settings) -> bool:
-        return not group["momentum"] and not group["weight_decay"]
+        own = type(self)._update is SGD._update  # a subclass may do more with a gradient
+        return own and not group["momentum"] and not group["weight_decay"]
 
     def _update_rows(self, p: Array, rows: Rows, state: State, group: Settings) -> None:
         if group["momentum"]:  # moves every row that ever had a gradient, so there is nothing to win

@@ -236,3 +236,20 @@ def test_softmax_and_its_logarithm(shape, dtype, seed, data):
         ):  # fmt: skip
             assert found.dtype == dtype
             np.testing.assert_allclose(found, want, **tolerance)
+
+
+@pytest.mark.parametrize("weight", [None, 1e-4])
+def test_half_precision_stays_within_its_range(weight):
+    rng = np.random.default_rng(0)
+    N, V, D = 64, 500, 3
+    arrays = [rng.normal(size=shape) for shape in ((N, D), (V, D))]
+    target, g = rng.integers(0, V, N), np.ones(())
+    gradients = []
+    for dtype in (np.float16, np.float64):
+        weights = None if weight is None else np.full((V,), weight, dtype)
+        settings = {"ignore_index": -100, "reduction": "mean", "label_smoothing": 0.0, "keep": True}
+        input, linear = (array.astype(np.float16).astype(dtype) for array in arrays)
+        _, residuals = cpu.linear_cross_entropy_forward(input, linear, target, None, weights, **settings)
+        gradients.append(cpu.linear_cross_entropy_backward(residuals, g.astype(dtype), (True, True, False))[:2])
+    for half, exact in zip(*gradients):
+        np.testing.assert_allclose(half, exact, atol=0.03 * np.abs(exact).max())

@@ -114,3 +114,48 @@ def test_rows_do_not_change_with_what_flowed_in() -> None:
     table(minigrad.tensor([4, 7])).backward(g)
     g.zero_()
     assert float(table.weight.grad.sum()) == 6
+
+
+def test_rows_are_added_in_place_to_a_table_that_is_there() -> None:
+    table = nn.Embedding(40, 3)
+    table.weight.grad = buffer = minigrad.zeros(40, 3)
+    table(minigrad.tensor([1, 2, 1])).sum().backward()
+    assert table.weight.grad is buffer
+    np.testing.assert_array_equal(buffer.sum(1).numpy()[:4], [0, 6, 3, 0])
+
+
+def test_a_subclass_sees_every_gradient_as_it_was_written_for() -> None:
+    class Counting(optim.SGD):
+        seen = ()
+
+        def _update(self, p: Any, g: Any, *rest: Any) -> None:
+            self.seen = (*self.seen, g.shape)
+            super()._update(p, g, *rest)
+
+    table = nn.Embedding(40, 3)
+    optimizer = Counting(table.parameters(), lr=0.1)
+    table(minigrad.tensor([1])).sum().backward()
+    optimizer.step()
+    assert optimizer.seen == ((40, 3),)
+
+
+def test_a_norm_that_is_nan_spoils_the_whole_table() -> None:
+    table = nn.Embedding(40, 3)
+    table(minigrad.tensor([1])).backward(minigrad.tensor([[float("nan"), 1.0, 1.0]]))
+    nn.utils.clip_grad_norm_(table.parameters(), 1.0)
+    assert table.weight.grad.isnan().all()
+
+
+def test_a_norm_may_be_named() -> None:
+    table = nn.Embedding(40, 3)
+    table(minigrad.tensor([1, 1])).sum().backward()
+    assert float(nn.utils.clip_grad_norm_(table.parameters(), 1.0, "inf")) == 2
+
+
+def test_the_gradient_of_what_was_a_leaf_is_the_one_it_shows() -> None:
+    x, w = minigrad.ones(3), minigrad.ones(3, requires_grad=True)
+    x.grad = minigrad.ones(3)
+    x.mul_(w)
+    x.retain_grad()
+    (x * 10).sum().backward()
+    assert float(nn.utils.clip_grad_norm_([x], 1.0)) == pytest.approx(10 * 3**0.5)

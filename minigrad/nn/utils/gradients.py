@@ -30,7 +30,7 @@ def clip_grad_norm_(
     does wait.
     """
     parameters = [parameters] if isinstance(parameters, Tensor) else list(parameters)
-    norm = _total_norm(_gradients(parameters, rows=norm_type > 0), norm_type, error_if_nonfinite)
+    norm = _total_norm(_gradients(parameters, rows=float(norm_type) > 0), norm_type, error_if_nonfinite)
     clip_grads_with_norm_(parameters, max_norm, norm)
     return norm
 
@@ -58,11 +58,13 @@ def clip_grads_with_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float
         return
     norm = total_norm._array
     factor = namespace(norm).minimum(max_norm / (norm + 1e-6), 1.0)
+    rows = True
     if isinstance(norm, np.ndarray):  # on a GPU it is not looked at: that would be to wait
         factor = float(factor)
         if factor == 1:
             return
-    arrays = _about_to_be_written(_gradients(parameters, rows=True))
+        rows = math.isfinite(factor)  # nan times the zeros of a table is nan
+    arrays = _about_to_be_written(_gradients(parameters, rows))
     if arrays:
         kernels.of(arrays[0]).scale(arrays, factor)
 
