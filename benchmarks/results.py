@@ -114,7 +114,7 @@ class Results:
         }
 
     def draw(self, path: Path) -> None:
-        """A bar for each row, as long as its ratio, and where PyTorch is: at 1."""
+        """A bar for each row, from 1, where PyTorch is, to its ratio; a thin line between the quartiles."""
         from matplotlib.figure import Figure
 
         rows = self.rows[::-1]
@@ -122,15 +122,15 @@ class Results:
         axes = figure.add_subplot()
         for place, one in enumerate(rows):
             ratio, target = one.beside_torch.ratio, GROUPS[one.group].target
-            axes.barh(place, ratio, color="#3b76af" if ratio <= 1 else "#c0603e", height=0.7)
+            axes.barh(place, ratio - 1, left=1, color="#3b76af" if ratio <= 1 else "#c0603e", height=0.7)
             axes.plot([target, target], [place - 0.42, place + 0.42], color="black", linewidth=1.2)
-            axes.plot([one.beside_torch.low, one.beside_torch.high], [place, place], color="#9db8d2", linewidth=2)
+            axes.plot([one.beside_torch.low, one.beside_torch.high], [place, place], color="#444444", linewidth=1)
         axes.axvline(1, color="gray", linewidth=0.8)
         axes.set_yticks(range(len(rows)), [one.beside_torch.name.strip() for one in rows], fontsize=8)
         axes.set_ylim(-0.6, len(rows) - 0.4)
-        axes.set_xlabel(
-            "time of minigrad over time of PyTorch; the grey line is PyTorch, the black ones are our targets"
-        )
+        axes.set_xscale("log", base=2)  # half the time and twice the time are equally far from 1
+        axes.xaxis.set_major_formatter(lambda ratio, _: f"{ratio:g}")
+        axes.set_xlabel("time of minigrad over that of PyTorch (grey line); black: our targets", fontsize=9)
         axes.spines[["top", "right"]].set_visible(False)
         figure.savefig(path, dpi=150)
 

@@ -69,7 +69,7 @@ GROUPS = {
         "small tensors",
         0.60,
         [
-            Row("300 ops on 8 x 8 ", small.chain),
+            Row("300 ops on 8 x 8, again", small.chain),
             Row("MLP of 3 layers, Adam", small.mlp),
             Row(f"LSTMCell, {small.STEPS} steps", small.cell),
         ],
@@ -88,9 +88,13 @@ GROUPS = {
         each=True,
     ),
     "dense": Group(
-        "embedding and update, sparse=False", 1.0, [Row("V 33,278", partial(updates.embedding_step, sparse=False))]
+        "embedding and update, sparse=False",
+        1.0,
+        [Row("embedding and SGD V 33,278", partial(updates.embedding_step, sparse=False))],
     ),
     "sparse": Group(
-        "embedding and update, sparse=True", 0.3, [Row("V 33,278 ", partial(updates.embedding_step, sparse=True))]
+        "embedding and update, sparse=True",
+        0.3,
+        [Row("embedding and SGD V 33,278, sparse=True", partial(updates.embedding_step, sparse=True))],
     ),
 }
