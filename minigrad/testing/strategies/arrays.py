@@ -99,14 +99,14 @@ def masks(shape: Shape | st.SearchStrategy[Shape]) -> st.SearchStrategy[Host]:
 def relaid(array: Host, manner: str) -> Host:
     """An array with the same values whose memory lies otherwise: "transposed", "strided", "reversed" or "offset"."""
     if manner == "transposed":
-        return np.asfortranarray(array) if array.ndim > 1 else relaid(array, "strided")
+        return np.array(array, order="F") if array.ndim > 1 else relaid(array, "strided")
     if not array.ndim:
         return np.stack([array, array])[1, ...]
     if manner == "strided":
         return np.repeat(array, 2, axis=-1)[..., ::2]
     if manner == "reversed":
-        return np.ascontiguousarray(array[..., ::-1])[..., ::-1]
-    wider = np.concatenate([array[:1], array]) if array.shape[0] else array
+        return np.array(array[..., ::-1], order="C")[..., ::-1]
+    wider = np.concatenate([array[:1], array]) if array.shape[0] else array.copy()
     return wider[1:] if array.shape[0] else wider
 
 

@@ -199,6 +199,7 @@ class Naive:
 
     def _of_gradient(self, jet: Jet, create: bool, parents: set[Place] | None = None) -> Tensor:
         result = self.fresh(jet.parts[0])
+        result.computed_with = parents or set()
         if create and np.any(jet.parts[1]):
             result._place = Place(self, jet, parents or set())
             result._place.of_gradient = True
@@ -206,7 +207,7 @@ class Naive:
 
     def claim(self, tensor: Tensor) -> None:
         """Count a constant gradient as recorded; what is zero here is one derivative of it, not all."""
-        tensor._place = Place(self, Jet(Jet.constant(tensor.numpy()).parts[:2]), set())
+        tensor._place = Place(self, Jet(Jet.constant(tensor.numpy()).parts[:2]), tensor.computed_with)
         tensor._place.of_gradient = tensor._place.claimed = True
 
     def backward(self, tensors: Any, grad_tensors: Any = None, retain_graph: bool = False) -> None:

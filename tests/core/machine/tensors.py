@@ -38,6 +38,7 @@ class Tensor:
         self.unrecorded = watch.unrecorded  # how often the memory had been written without recording then
         self.recorded, self.one_of_several, self.expanded = True, False, False
         self._place: Place | None = None
+        self.computed_with: set[Place] = set()  # of a gradient: the places it came through
         self._own_leaf: Place | None = None
         self.grad: Tensor | None = None
 
