@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
-Work = Callable[[], object]
+from benchmarks.libraries import Work
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.database import InMemoryExampleDatabase
+from sabotage.right import Bottleneck, Dropped, Silent
 from specs.modules import MODULES
 from testing.registered import each, holds, public, without_spec
 
@@ -247,25 +248,7 @@ def test_the_report_says_what_holds_and_what_was_left_out() -> None:
     assert [*check_module(Scale, _scales(), only="writes_nothing", max_examples=10).examples] == ["writes_nothing"]
 
 
-class Silent(nn.Module):
-    """Its repr says nothing of how it was built, which is the normal case."""
-
-    def __init__(self, features: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(minigrad.ones(features))
-
-    def forward(self, input: Tensor) -> Tensor:
-        return input * self.weight
-
-
-class Narrow(nn.Linear):
-    """Another constructor than the one that the inherited repr is about."""
-
-    def __init__(self, features: int) -> None:
-        super().__init__(features, 1)
-
-
-@pytest.mark.parametrize("module", [Silent, Narrow])
+@pytest.mark.parametrize("module", [Silent, Bottleneck])
 def test_a_repr_that_says_nothing_is_not_asked(module: type[nn.Module]) -> None:
     report = check_module(module, _scales(), max_examples=10)
     assert "no extra_repr" in report.skipped["repr_is_the_constructors"]
@@ -285,11 +268,6 @@ class SaysItInWords(Scale):
 def test_a_repr_that_does_not_build_one_is_told_so(module: type[nn.Module]) -> None:
     with pytest.raises(AssertionError, match=r"does not build one .* untold="):
         check_module(module, _scales(), max_examples=10)
-
-
-class Dropped(Silent):
-    def forward(self, input: Tensor) -> Tensor:
-        return nn.functional.dropout(super().forward(input), 0.5, self.training)
 
 
 def test_dropout_is_told_of_noise() -> None:

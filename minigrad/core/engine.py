@@ -132,9 +132,8 @@ class Leaf(Node):
         elif isinstance(gradient, Rows) and isinstance(self.held, Tensor) and not create_graph:
             gradient.add_to(self.held._array)
             views.count_write(self.held)
-        elif create_graph or isinstance(gradient, Rows) or isinstance(self.held, Rows):
-            held = self.held if isinstance(self.held, Rows) else self.held if create_graph else self.held._array
-            total = _add(held, gradient)
+        elif create_graph or isinstance(self.held, Rows):
+            total = _add(self.held, gradient)
             if isinstance(total, Rows) and not total.keep:
                 total = total.coalesce()
             self.held = total if isinstance(total, (Tensor, Rows)) else as_tensor(total)

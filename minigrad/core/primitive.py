@@ -188,8 +188,8 @@ class RulePlan:
         single = len(wanted) == 1 and not op.variadic and self.outputs == 1
         self.function = rules[0][0] if rules and rules[0] is not None else None
         self.rules = [None if rule is None else (rule[0], self._arguments(rule[1])) for rule in rules]
-        plain = not op.variadic and not op.several and not op.variable_outputs
-        self.pair: Any = self.rules if plain and len(rules) == 2 and None not in rules else None
+        plain = len(rules) == 2 and None not in rules and not op.variadic and not op.several
+        self.pair: Any = self.rules if plain else None
         self.simple = single and rules[0] is not None and rules[0][1] == ("g", *self.words)
 
     def _arguments(self, words: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:

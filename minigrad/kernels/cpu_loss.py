@@ -60,25 +60,9 @@ def _block_sums(source: Array, out: Array, spread: Array | None) -> tuple[Array,
     return top, np.einsum("nv->n", out), spread_sum
 
 
-def _exponentials(logits: Array, bias: Array | None, rows: Rows) -> Array:
-    """Turn logits z, less `bias` still, into exp(z - max z) in place. Gives what `_block_sums` gives, (3, N)."""
-    N, V = logits.shape
-    sums = np.empty((3, N), dtype=logits.dtype)
-
-    def run(start: int, stop: int) -> None:
-        for block in pool.blocks(start, stop, BLOCK // max(1, V)):
-            z = logits[block]
-            if bias is not None:
-                z += bias
-            sums[0, block], sums[1, block], sums[2, block] = _block_sums(z, z, rows.spread)
-
-    pool.share(run, N, GRAIN // max(1, V))
-    return sums
-
-
-def _log_sums(logits: Array, rows: Rows, kept: Array | None) -> Array:
-    """What `_block_sums` gives, (3, N), for logits (N, V) that stay as they are; the exponentials go into `kept`, or
-    into a block of scratch."""
+def _row_sums(logits: Array, rows: Rows, kept: Array | None, bias: Array | None = None) -> Array:
+    """What `_block_sums` gives, (3, N), for logits (N, V). The exponentials go into `kept`, which may be the logits
+    themselves, or through a block of scratch. With a `bias` (V) the logits still lack it, and get it in place."""
     N, V = logits.shape
     sums = np.empty((3, N), dtype=logits.dtype)
     step = max(1, BLOCK // max(1, V))
@@ -86,8 +70,11 @@ def _log_sums(logits: Array, rows: Rows, kept: Array | None) -> Array:
     def run(start: int, stop: int) -> None:
         scratch = np.empty((min(step, stop - start) if kept is None else 0, V), dtype=logits.dtype)
         for block in pool.blocks(start, stop, step):
+            z = logits[block]
+            if bias is not None:
+                z += bias
             out = scratch[: block.stop - block.start] if kept is None else kept[block]
-            sums[0, block], sums[1, block], sums[2, block] = _block_sums(logits[block], out, rows.spread)
+            sums[0, block], sums[1, block], sums[2, block] = _block_sums(z, out, rows.spread)
 
     pool.share(run, N, GRAIN // max(1, V))
     return sums
@@ -145,7 +132,7 @@ def cross_entropy_forward(
     N, V = logits.shape
     rows = Rows.of(target, weight, ignore_index, label_smoothing, V, logits.dtype)
     exponentials = memory.empty((N, V), logits.dtype) if keep else None
-    top, total, spread_sum = _log_sums(logits, rows, exponentials)
+    top, total, spread_sum = _row_sums(logits, rows, exponentials)
     losses = _losses(rows, logits[np.arange(N), rows.safe] - top, total, spread_sum)
     # Maximum and sum apart: the logarithm of both together would lose its last digits where logits are large.
     residuals = (logits, rows, reduction, top, total, [exponentials]) if keep else None
@@ -236,7 +223,7 @@ def _chunks(
         hit = logits[np.arange(logits.shape[0]), part.safe]
         if linear_bias is not None:
             hit += linear_bias[part.safe]
-        top, total, spread_sum = _exponentials(logits, linear_bias, part)
+        top, total, spread_sum = _row_sums(logits, part, logits, linear_bias)
         if losses is not None:
             losses[chunk] = _losses(part, hit - top, total, spread_sum)
         if scale is None:

@@ -55,8 +55,9 @@ def carried(state: Array, first: Array, b: int) -> Array:
 def rows(after: Sequence[Array], spans: Spans, shape: Sequence[int], dtype: Any) -> Array:
     """The blocks (H, b) of all steps as the outside has them, in memory of its own."""
     whole = memory.empty(shape, dtype)
+    below = flat(whole)
     for block, span in zip(after, spans):
-        flat(whole)[span] = block.T
+        below[span] = block.T
     return whole
 
 
