@@ -262,17 +262,19 @@ def _region(input: Tensor, parts: tuple[Any, ...]) -> tuple[int, ...]:
     return input._array[parts].shape
 
 
-def _row_index(input: Tensor, dim: int, index: Any, name: str) -> tuple[int, tuple[Any, ...]]:
+def _row_index(input: Tensor, dim: int, index: Any, name: str) -> tuple[Tensor, int, tuple[Any, ...]]:
+    """What has the slices, along which dimension, the index of those named; a 0-d tensor's number is its one slice."""
     at = shape.dim_of(dim, input.ndim, name)
     if isinstance(index, Tensor) and index.ndim > 1:
         raise IndexError(f"{name}: the index must have at most 1 dimension, this one has {index.ndim}: use gather()")
     if isinstance(index, Tensor):
         index = index.reshape(-1)
         index = index.to(dtypes.int64) if index.dtype == dtypes.uint8 else index  # which would be a mask
-    parts = _named(name, (slice(None),) * at + (index,), input)
+    rows = input if input.ndim else input.reshape(1)
+    parts = _named(name, (slice(None),) * at + (index,), rows)
     if not backend.is_array(parts[at]) or parts[at].dtype.kind == "b":
         raise IndexError(f"{name}: the index must be a tensor of integers, the places: x[mask] takes a mask")
-    return at, parts
+    return rows, at, parts
 
 
 def _named(name: str, index: Any, input: Tensor) -> tuple[Any, ...]:
@@ -285,24 +287,41 @@ def _named(name: str, index: Any, input: Tensor) -> tuple[Any, ...]:
 
 @method()
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
-    """The slices along `dim` at the places in `index` (1-d)."""
-    return array_index(input, index=_row_index(input, dim, index, "index_select")[1])
+    """The slices along `dim` at the places in `index` (1-d), negative ones from the end; of a 0-d tensor its number."""
+    rows, _, parts = _row_index(input, dim, index, "index_select")
+    if not input.ndim:
+        _check_one_place("index_select", parts[0])
+    return _shaped(array_index(rows, index=parts), input)
 
 
 @method(inplace=True)
 def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
     """`input` with the slices of `source`, times `alpha`, added along `dim` at the places in `index`."""
-    parts = _row_index(input, dim, index, "index_add")[1]
-    _check_slices("index_add", source, _region(input, parts))
-    return index_accumulate(input, source if alpha == 1 else source * alpha, index=parts)
+    rows, _, parts = _row_index(input, dim, index, "index_add")
+    _check_slices("index_add", source, _region(rows, parts) if input.ndim else ())
+    if not input.ndim:
+        _check_one_place("index_add", parts[0])
+        source = source.reshape(1)
+    return _shaped(index_accumulate(rows, source if alpha == 1 else source * alpha, index=parts), input)
 
 
 @method(inplace=True)
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """`input` with the slices along `dim` at the places in `index` replaced by those of `source`."""
-    parts = _row_index(input, dim, index, "index_copy")[1]
-    _check_slices("index_copy", source, _region(input, parts))
-    return index_replace(input, source, index=parts)
+    rows, _, parts = _row_index(input, dim, index, "index_copy")
+    wanted = _region(rows, parts)
+    source = source.reshape(1) if wanted == (1,) and not source.ndim else source  # one number may come without a dim
+    _check_slices("index_copy", source, wanted)
+    return _shaped(index_replace(rows, source, index=parts), input)
+
+
+def _shaped(rows: Tensor, input: Tensor) -> Tensor:
+    return rows if input.ndim else rows.reshape(())
+
+
+def _check_one_place(name: str, places: Array) -> None:
+    if places.size != 1:
+        raise RuntimeError(f"{name}: a 0-d tensor has one slice, at place 0, and the index names {places.size}")
 
 
 def _check_slices(name: str, source: Tensor, wanted: tuple[int, ...]) -> None:
@@ -319,7 +338,7 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
 
     A number given as a 0-d tensor gets each place's gradient once, also where `index` names a place several times.
     """
-    at, parts = _row_index(input, dim, index, "index_fill")
+    rows, at, parts = _row_index(input, dim, index, "index_fill")
     if isinstance(value, Tensor):
         if value.ndim:
             raise RuntimeError(
@@ -327,9 +346,10 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
             )
         value = value.to(input.dtype)
     xp = namespace(input._array)
-    named = xp.zeros(tuple(input.shape[at : at + 1]), bool)
+    named = xp.zeros(tuple(rows.shape[at : at + 1]), bool)
     named[parts[at]] = True
-    return replace_where(input, wrap(named.reshape(-1, *[1] * (input.ndim - at - 1))), value)
+    named = named.reshape(-1, *[1] * (input.ndim - at - 1)) if input.ndim else named.reshape(())
+    return replace_where(input, wrap(named), value)
 
 
 @method()

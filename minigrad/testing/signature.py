@@ -202,6 +202,9 @@ def _add_setting(
     if word in given:
         value = given[word]
         call.settings[word] = value if isinstance(value, st.SearchStrategy) else st.just(value)
+    elif word == "inplace" and default is False:  # written into its input, a leaf that requires grad would be refused
+        call.fixed[word] = default
+        call.settings[word] = st.just(default)
     elif typing.get_origin(annotation) is Literal:
         call.choices[word] = typing.get_args(annotation)
         call.settings[word] = st.sampled_from(call.choices[word])

@@ -88,6 +88,15 @@ REFUSED: dict[str, Mistake] = {
     "index_copy: of another size": (
         lambda: x(2, 3).index_copy(1, places(0), x(1, 2)), RuntimeError, r"index_copy: .* it must be \(2, 1\)",
     ),
+    "index_select: a number twice": (
+        lambda: x().index_select(0, places(0, 0)), RuntimeError, "index_select: a 0-d tensor has one slice, .* names 2",
+    ),
+    "index_add: a number twice": (
+        lambda: x().index_add(0, places(0, 0), x()), RuntimeError, "index_add: a 0-d tensor has one slice, .* names 2",
+    ),
+    "index_add: a vector to a number": (
+        lambda: x().index_add(0, places(0), x(1)), RuntimeError, r"index_add: source has shape \(1,\), .* must be \(\)",
+    ),
     "index_fill: numbers": (
         lambda: x(2).index_fill(0, places(0), x(1)), RuntimeError, r"one number, got shape \(1,\): use index_copy\(\)",
     ),
@@ -145,6 +154,11 @@ RIGHT: dict[str, tuple[Call, Any]] = {
     "index_add: alpha": (lambda: x(2).index_add(0, places(1), x(1) + 1, alpha=3), [0.0, 4.0]),
     "index_add: as integers": (lambda: places(1, 2).index_add(0, places(0, 0), places(2, 3), alpha=2), [11, 2]),
     "index_fill: a tensor": (lambda: x(2).index_fill(0, places(-1), minigrad.tensor(5)), [0.0, 5.0]),
+    "index_fill: a number, once, twice or not": (
+        lambda: [x().index_fill(0, places(*at), 5.0).item() for at in ((0,), (0, 0), ())], [5.0, 5.0, 0.0],
+    ),
+    "index_copy: a number without dimensions": (lambda: x(2).index_copy(0, places(1), x() + 7), [0.0, 7.0]),
+    "index_copy: a vector into a number": (lambda: x().index_copy(0, places(0, 0), x(2)), 1.0),
     "narrow: nothing at the end": (lambda: x(3).narrow(0, 3, 0), []),
     "narrow: from the front, counted from the end": (lambda: x(3).narrow(0, -3, 3), [0.0, 1.0, 2.0]),
     "nonzero: of a number": (lambda: x().nonzero().shape, (0, 0)),

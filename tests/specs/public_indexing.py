@@ -72,25 +72,28 @@ def _put_in_order(function: Any, x: Any, values: Any, *index: Any, accumulate: b
 @st.composite
 def _slices(draw: st.DrawFn, source: bool = False, distinct: bool = False, **choices: Any) -> Arguments:
     """A tensor, places along one dimension, and perhaps a slice for each of them."""
-    x = draw(arrays(shapes(min_dims=1, min_side=1)))
+    x = draw(arrays(shapes(min_side=1)))
     dim = draw(axis(x.ndim))
-    size = x.shape[dim]
-    places = st.lists(st.integers(0, size - 1), unique=distinct, max_size=3).map(lambda one: np.array(one, np.int64))
-    index = draw(places)
+    size, at_least, at_most = (x.shape[dim], 0, 3) if x.ndim else (1, 1, 1)
+    places = st.lists(st.integers(0, size - 1), unique=distinct, min_size=at_least, max_size=at_most)
+    index = np.array(draw(places), np.int64)
     inputs = [x, index]
     if source:
         sizes = list(x.shape)
-        sizes[dim] = len(index)
+        if x.ndim:
+            sizes[dim] = len(index)
         inputs.append(draw(arrays(tuple(sizes))))
     return inputs, {"dim": dim, **{name: draw(strategy) for name, strategy in choices.items()}}
 
 
 def _rows(x: Host, dim: int) -> list[Host]:
-    return list(np.moveaxis(x, dim, 0))
+    return list(np.moveaxis(x, dim, 0)) if x.ndim else [x]
 
 
 def _selected(x: Host, index: Host, dim: int) -> Host:
     rows = _rows(x, dim)
+    if not x.ndim:
+        return x
     taken = np.array([rows[place] for place in index]).reshape(len(index), *np.moveaxis(x, dim, 0).shape[1:])
     return np.moveaxis(taken, 0, dim)
 
@@ -101,7 +104,7 @@ def _changed(x: Host, index: Host, source: Any, dim: int, change: Any) -> Host:
     new = _rows(source, dim) if isinstance(source, np.ndarray) and source.ndim else [source] * len(index)
     for place, one in zip(index, new, strict=True):
         rows[place] = change(rows[place], one)
-    return np.stack(rows, axis=dim)
+    return np.stack(rows, axis=dim).reshape(x.shape)
 
 
 @st.composite

@@ -89,6 +89,13 @@ def test_settings_are_read_from_the_signature() -> None:
     assert seen == {(mode, keepdim, 2.0) for mode in ("mean", "sum") for keepdim in (False, True)}
 
 
+def test_a_function_that_may_write_into_its_input_is_tried_without() -> None:
+    report = check_op(minigrad.nn.functional.relu, kinks=[0], **QUICK)
+    assert report.skipped["inplace=False"] == 'nothing else tried: settings={"inplace": ...} draws other values'
+    report = check_op(minigrad.nn.functional.dropout, settings={"training": False}, **QUICK)
+    assert {"p=0.5", "inplace=False"} <= report.skipped.keys()
+
+
 def test_a_wrong_rule_behind_a_flag_or_an_index_is_found() -> None:
     def half_when_flipped(x: Any, flipped=False) -> Any:
         return (x + x.detach()) * x if flipped else x * x
