@@ -155,9 +155,9 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         raise RuntimeError(
             f"one_hot: num_classes must not be negative, got {num_classes}: leave it out to have them counted"
         )
+    if not array.size and num_classes < 1:
+        raise RuntimeError("one_hot of no numbers cannot know the number of classes: give num_classes")
     if num_classes == -1:
-        if not array.size:
-            raise RuntimeError("one_hot of no numbers cannot know the number of classes: give num_classes")
         num_classes = int(array.max()) + 1
     if tensor.device.type == "cpu" and array.size and not 0 <= int(array.min()) <= int(array.max()) < num_classes:
         raise RuntimeError(

@@ -145,6 +145,7 @@ def binary_cross_entropy_with_logits(
     name = "binary_cross_entropy_with_logits"
     check_same_shape(input, target, name)
     check_stretches(input, weight, name, "weight")
+    check_stretches(input, pos_weight, name, "pos_weight")
     log_probability = logsigmoid(input)
     if pos_weight is not None:
         log_probability = log_probability * ((pos_weight - 1) * target + 1)

@@ -42,12 +42,18 @@ def diff(
 ) -> Tensor:
     """Each element along `dim` less the one before it, `n` times over; each time one element fewer remains.
 
-    `prepend` and `append` are joined on first, unless `n` is 0, which gives a copy. RuntimeError for a 0-d tensor and a
-    negative `n`.
+    `prepend` and `append` are joined on first, unless `n` is 0, which gives a copy. RuntimeError for a 0-d tensor, a
+    negative `n`, and something to join that does not fit.
     """
     if not input.ndim or n < 0:
         raise RuntimeError(f"diff: needs a dimension and n >= 0, got shape {tuple(input.shape)} and n={n}")
     at = checked(dim, input.ndim)
+    for name, part in (("prepend", prepend), ("append", append)):
+        if part is not None and _beside(part, at) != _beside(input, at):
+            raise RuntimeError(
+                f"diff: {name} has shape {tuple(part.shape)}, the tensor {tuple(input.shape)}: except in dim {at} "
+                f"they must be equal"
+            )
     if not n:
         return conversion.clone(input)
     parts = [part for part in (prepend, input, append) if part is not None]
@@ -56,6 +62,11 @@ def diff(
         size = result.shape[at] - 1
         result = indexing.narrow(result, at, 1, size) - indexing.narrow(result, at, 0, size)
     return result
+
+
+def _beside(tensor: Tensor, at: int) -> tuple[int, ...]:
+    """The shape, with -1 in dimension `at`."""
+    return tuple([-1 if place == at else size for place, size in enumerate(tensor.shape)])
 
 
 def cumprod_by_doubling(input: Tensor, dim: int) -> Tensor:

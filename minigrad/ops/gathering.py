@@ -106,6 +106,10 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     """
     if dim is None:
         input, indices, dim = shape.ravel(input), shape.ravel(indices), 0
+    if input.ndim != indices.ndim:
+        raise RuntimeError(
+            f"take_along_dim: the index has {indices.ndim} dimensions, the tensor {input.ndim}: they must be equal"
+        )
     at = _checked("take_along_dim", input, dim, indices)
     row, given = _line(input), _line(indices).to(dtypes.int64)  # a small dtype may have no room for the size
     places = given + (given < 0) * row.shape[at]

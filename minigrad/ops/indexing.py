@@ -254,8 +254,13 @@ def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = Fa
     With `accumulate`, values are added, and all count where a place comes several times.
     """
     parts = indices if isinstance(indices, _Index) else _named("index_put", tuple(indices), input)
+    region = _region(input, parts)
+    if not isinstance(indices, _Index) and values.ndim > len(region):
+        raise RuntimeError(
+            f"index_put: values of shape {tuple(values.shape)} do not stretch to the places' {tuple(region)}"
+        )
     op = index_accumulate if accumulate else index_replace
-    return op(input, _fit(values.to(input.dtype), _region(input, parts)), index=parts)
+    return op(input, _fit(values.to(input.dtype), region), index=parts)
 
 
 def _region(input: Tensor, parts: tuple[Any, ...]) -> tuple[int, ...]:
@@ -308,9 +313,13 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
 @method(inplace=True)
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """`input` with the slices along `dim` at the places in `index` replaced by those of `source`."""
-    rows, _, parts = _row_index(input, dim, index, "index_copy")
+    rows, at, parts = _row_index(input, dim, index, "index_copy")
     wanted = _region(rows, parts)
     source = source.reshape(1) if wanted == (1,) and not source.ndim else source  # one number may come without a dim
+    if source.ndim == rows.ndim and source.shape[at] != wanted[at]:
+        raise IndexError(
+            f"index_copy: the index names {wanted[at]} places in dimension {at}, source has {source.shape[at]}"
+        )
     _check_slices("index_copy", source, wanted)
     return _shaped(index_replace(rows, source, index=parts), input)
 

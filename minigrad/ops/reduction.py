@@ -270,16 +270,16 @@ def norm(input: Tensor, p: Any = "fro", dim: Dims = None, keepdim: bool = False,
 @method()
 @primitive
 def any(input: Array, dim: Dims = None, keepdim: bool = False) -> Array:
-    """Whether any element is true, or not 0, as a bool (uint8 for uint8)."""
-    found = input.any(axis=axes(dim, input.ndim), keepdims=keepdim)
+    """Whether any element is true, or not 0, as a bool (uint8 for uint8); with dim=() of each element alone."""
+    found = input.any(axis=() if dim == () else axes(dim, input.ndim), keepdims=keepdim)
     return found.astype(np.uint8) if input.dtype == np.uint8 else found
 
 
 @method()
 @primitive
 def all(input: Array, dim: Dims = None, keepdim: bool = False) -> Array:
-    """Whether all elements are true, or not 0, as a bool (uint8 for uint8)."""
-    found = input.all(axis=axes(dim, input.ndim), keepdims=keepdim)
+    """Whether all elements are true, or not 0, as a bool (uint8 for uint8); with dim=() of each element alone."""
+    found = input.all(axis=() if dim == () else axes(dim, input.ndim), keepdims=keepdim)
     return found.astype(np.uint8) if input.dtype == np.uint8 else found
 
 

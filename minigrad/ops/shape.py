@@ -114,7 +114,7 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     at = dim_of(dim, input.ndim, "unflatten")
     known = math.prod(size for size in sizes if size != -1)
     filled = [input.shape[at] // max(known, 1) if size == -1 else size for size in sizes]
-    if math.prod(filled) != input.shape[at] or min(filled, default=0) < 0:
+    if list(sizes).count(-1) > 1 or math.prod(filled) != input.shape[at] or min(filled, default=0) < 0:
         raise RuntimeError(
             f"unflatten: sizes {tuple(sizes)} must multiply to {input.shape[at]}, the size of dimension {at}, and at "
             f"most one may be -1"
@@ -256,6 +256,9 @@ def movedim(input: Tensor, source: Dims, destination: Dims) -> Tensor:
     ]
     if len(sources) != len(targets):
         raise RuntimeError(f"movedim: {len(sources)} dimensions cannot move to {len(targets)} places")
+    for name, dims, given in (("source", sources, source), ("destination", targets, destination)):
+        if len(set(dims)) < len(dims):
+            raise RuntimeError(f"movedim: a dimension appears twice in {name}={given}")
     rest = iter([dim for dim in range(input.ndim) if dim not in sources])
     placed = dict(zip(targets, sources, strict=True))
     return permuted(input, dims=tuple([placed[at] if at in placed else next(rest) for at in range(input.ndim)]))

@@ -137,6 +137,8 @@ def test_one_hot_refuses_what_has_no_place() -> None:
         F.one_hot(minigrad.ones(2), 3)
     with pytest.raises(RuntimeError, match="give num_classes"):
         F.one_hot(minigrad.zeros(0, dtype=minigrad.int64))
+    with pytest.raises(RuntimeError, match="one_hot of no numbers"):
+        F.one_hot(minigrad.zeros(0, dtype=minigrad.int64), 0)
 
 
 def test_cosine_similarity_of_zeros_is_zero() -> None:

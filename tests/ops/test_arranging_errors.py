@@ -43,6 +43,7 @@ REFUSED: dict[str, Mistake] = {
     "unflatten: a rest": (lambda: x(6).unflatten(0, (4, -1)), RuntimeError, "must multiply to 6"),
     "unflatten: too few": (lambda: x(6).unflatten(0, (2, 2)), RuntimeError, "the size of dimension 0"),
     "unflatten: two unknown": (lambda: x(4).unflatten(0, (-1, -1)), RuntimeError, "at most one may be -1"),
+    "unflatten: 1 and two unknown": (lambda: x(1).unflatten(0, (1, -1, -1)), RuntimeError, "at most one may be -1"),
     "unflatten: negative": (lambda: x(6).unflatten(0, (-2, -3)), RuntimeError, "must multiply to 6"),
     "unflatten: no such": (lambda: x(6).unflatten(1, (2, 3)), IndexError, "unflatten: dim 1"),
     "squeeze: twice": (lambda: x(1, 2).squeeze((0, -2)), RuntimeError, "appears twice in dim="),
@@ -73,6 +74,10 @@ REFUSED: dict[str, Mistake] = {
         RuntimeError,
         "1 dimensions cannot move to 2 places",
     ),
+    "movedim: to one place": (
+        lambda: x(2, 3, 4).movedim((0, 1), (-2, 1)), RuntimeError, r"appears twice in destination=\(-2, 1\)",
+    ),
+    "movedim: from one place": (lambda: x(2, 3).movedim((0, 0), (0, 1)), RuntimeError, "appears twice in source="),
     "movedim: no such": (lambda: x(2, 3).movedim(2, 0), IndexError, "movedim: dim 2"),
     "movedim: no such place": (lambda: x(2, 3).movedim(0, -3), IndexError, "movedim: dim -3"),
     "flip: twice": (lambda: x(2, 3).flip(0, -2), RuntimeError, "appears twice in dims"),

@@ -86,7 +86,7 @@ REFUSED: dict[str, Mistake] = {
         r"index_add: source has shape \(1, 3\), with this index it must be \(2, 3\): one slice for each place",
     ),
     "index_copy: of another size": (
-        lambda: x(2, 3).index_copy(1, places(0), x(1, 2)), RuntimeError, r"index_copy: .* it must be \(2, 1\)",
+        lambda: x(2, 3).index_copy(1, places(0), x(1, 1)), RuntimeError, r"index_copy: .* it must be \(2, 1\)",
     ),
     "index_select: a number twice": (
         lambda: x().index_select(0, places(0, 0)), RuntimeError, "index_select: a 0-d tensor has one slice, .* names 2",
@@ -96,6 +96,18 @@ REFUSED: dict[str, Mistake] = {
     ),
     "index_add: a vector to a number": (
         lambda: x().index_add(0, places(0), x(1)), RuntimeError, r"index_add: source has shape \(1,\), .* must be \(\)",
+    ),
+    "index_copy: a slice too many": (
+        lambda: x(2, 3).index_copy(0, places(0), x(2, 3)), IndexError, "names 1 places in dimension 0, source has 2",
+    ),
+    "take_along_dim: of a number": (
+        lambda: x().take_along_dim(places(0), 0), RuntimeError, "the index has 1 dimensions, the tensor 0",
+    ),
+    "index_put: too many dimensions": (
+        lambda: x(3).index_put((places(0),), x(1, 1)), RuntimeError, r"shape \(1, 1\) do not stretch to .* \(1,\)",
+    ),
+    "diff: another shape, and nothing to do": (
+        lambda: x(2, 3).diff(0, 0, prepend=x(1, 4)), RuntimeError, r"prepend has shape \(1, 4\), .* except in dim 0",
     ),
     "index_fill: numbers": (
         lambda: x(2).index_fill(0, places(0), x(1)), RuntimeError, r"one number, got shape \(1,\): use index_copy\(\)",

@@ -288,6 +288,11 @@ def test_any_all_and_count(name: str, drawn: Any) -> None:
     agree(lambda library, x: getattr(x > 0, name)(), x, order=0)
 
 
+@pytest.mark.parametrize("name", ["any", "all"])
+def test_any_and_all_of_no_dimensions_look_at_each_element(name: str) -> None:
+    assert getattr(minigrad.tensor([[0.0, 2.0]]), name)(dim=()).tolist() == [[False, True]]
+
+
 # ---- on another device ----------------------------------------------------------------------------------------------
 
 FORMS = {
