@@ -151,19 +151,20 @@ class Optimizer:
 
     def _check_gradient(self, gradient: Any, group: Settings) -> None:
         """Raise RuntimeError for a kind of gradient that cannot be taken; asked for all before the first one moves."""
+        if self._takes_dense and not isinstance(gradient, Rows):
+            return
         name, shape = self._name(), tuple(gradient.shape)
         if not isinstance(gradient, Rows):
-            if not self._takes_dense:
-                raise RuntimeError(
-                    f"{name} takes sparse gradients alone, and a parameter of shape {shape} has a dense one: "
-                    f"use Embedding(sparse=True), or Adam for it"
-                )
-        elif not self._takes_rows:
+            raise RuntimeError(
+                f"{name} takes sparse gradients alone, and a parameter of shape {shape} has a dense one: "
+                f"use Embedding(sparse=True), or Adam for it"
+            )
+        if not self._takes_rows:
             raise RuntimeError(
                 f"{name} does not support sparse gradients, and a table of shape {shape} has one: "
                 f"use Embedding(sparse=False), or SGD, Adagrad or SparseAdam for it"
             )
-        elif group.get("weight_decay"):
+        if group.get("weight_decay"):
             raise RuntimeError(
                 f"{name}: weight_decay moves every row, and this gradient has only some: use Embedding(sparse=False), "
                 f"or a parameter group with weight_decay=0"
@@ -171,7 +172,7 @@ class Optimizer:
 
     def _count(self, p: Array, state: State, group: Settings) -> None:
         """Begin the state of a parameter that has not moved yet, and count its step where it has a count."""
-        if not state:
+        if not state and self._always:
             state.update(self._begun(p, group))
         if "step" in self._always:
             state["step"] += 1

@@ -125,11 +125,33 @@ def test_cpu_equals_reference(drawn, shape, dtype, threads, layout, seed):
         odd = [frozen(layouts(g, layout)) for g in gradients]
         mine = layouts(p.copy(), layout)
         found = OPTIMIZERS[name][0](cpu, mine, odd, options)
+        pool.set_num_threads(1)
+        alone = OPTIMIZERS[name][0](cpu, layouts(p.copy(), layout), odd, options)
     assert found[0] is mine
+    for a, b in zip(found, alone, strict=True):
+        np.testing.assert_array_equal(a, b)
     for a, b in zip(found, wanted, strict=True):
         assert a.dtype == dtype
         tolerance = {"rtol": 1e-4, "atol": 1e-5} if dtype is np.float32 else {"rtol": 1e-11, "atol": 1e-13}
         np.testing.assert_allclose(a, b, **tolerance)
+
+
+@given(
+    eps=st.sampled_from([1e-7, 1e-6, 1e-5]), step=st.integers(1, 9), amsgrad=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+)  # fmt: skip
+def test_half_precision_keeps_a_small_eps(eps, step, amsgrad, seed):
+    """Where no gradient ever was, Adam divides by eps alone: multiplied by anything, it would be zero in float16."""
+    options = {"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": eps, "weight_decay": 0.0, "decoupled": False}
+    p, (g, *_) = draw((3, 5), seed, np.float16)
+    g = np.where(np.arange(5) % 2, g, np.float16(0))
+    results = []
+    for module in (reference, cpu):
+        mine, m, v = p.copy(), np.zeros_like(p), np.zeros_like(p)
+        module.adam_update(mine, g, m, v, v.copy() if amsgrad else None, step=step, maximize=False, **options)
+        results.append(mine)
+    np.testing.assert_array_equal(results[1][:, ::2], p[:, ::2])
+    np.testing.assert_allclose(*results, rtol=1e-2, atol=1e-3)
 
 
 @given(
