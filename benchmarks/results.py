@@ -123,7 +123,8 @@ class Results:
         for place, one in enumerate(rows):
             ratio, target = one.beside_torch.ratio, GROUPS[one.group].target
             axes.barh(place, ratio - 1, left=1, color="#3b76af" if ratio <= 1 else "#c0603e", height=0.7)
-            axes.plot([target, target], [place - 0.42, place + 0.42], color="black", linewidth=1.2)
+            if target is not None:
+                axes.plot([target, target], [place - 0.42, place + 0.42], color="black", linewidth=1.2)
             axes.plot([one.beside_torch.low, one.beside_torch.high], [place, place], color="#444444", linewidth=1)
         axes.axvline(1, color="gray", linewidth=0.8)
         axes.set_yticks(range(len(rows)), [one.beside_torch.name.strip() for one in rows], fontsize=8)
@@ -168,5 +169,7 @@ def _mean(ratios: list[float]) -> float:
     return math.exp(sum(map(math.log, ratios)) / len(ratios))
 
 
-def _verdict(name: str, value: float, target: float) -> str:
+def _verdict(name: str, value: float, target: float | None) -> str:
+    if target is None:
+        return f"  {name:52s} {value:5.2f}"
     return f"  {name:52s} {value:5.2f}   target {target:.2f}   {'reached' if value <= target else 'missed'}"

@@ -37,3 +37,8 @@ def embedding_step(library: Library, sparse: bool, V: int = 33_278, H: int = 200
         optimizer.step()
 
     return run
+
+
+def embedding_rows_step(library: Library) -> Work:
+    """`embedding_step` with sparse rows on our side, and the gradient that PyTorch makes of itself on the other."""
+    return embedding_step(library, sparse=library.name == "minigrad")
