@@ -283,7 +283,8 @@ def _rows(array: Array, index: Array) -> Array:
 
 def add_rows(table: Array, index: Array, values: Array) -> None:
     """table[index[k]] += values[k], in place, adding up where an index repeats."""
-    unique, sums = sum_rows(index, values)
-    rows = _rows(table, unique)
-    rows += sums
-    table[unique] = rows
+    if not (index[1:] > index[:-1]).all():  # as they are when they were summed before, to be held as a gradient
+        index, values = sum_rows(index, values)
+    rows = _rows(table, index)
+    rows += values
+    table[index] = rows
