@@ -22,6 +22,7 @@ from minigrad.kernels.cuda_update import (
     adagrad_update,
     adam_update,
     rmsprop_update,
+    scale,
     sgd_update,
     squared_norm,
 )
@@ -34,7 +35,6 @@ from minigrad.kernels.reference_update import (
     nadam_update,
     radam_update,
     rprop_update,
-    scale,
     sum_rows,
 )
 

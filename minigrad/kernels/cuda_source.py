@@ -33,6 +33,12 @@ class Sum:
     text: str
 
 
+def parameters(text: str) -> list[tuple[bool, str, str]]:
+    """(raw, type, name) for each of "raw T x, int64 H"."""
+    words = [parameter.split() for parameter in text.split(",") if parameter.strip()]
+    return [(len(each) == 3, each[-2], each[-1]) for each in words]
+
+
 SUM_EXP = Sum("minigrad_sum_exp", "T z, T top", "exp(z - top)")
 SUM_OF_SQUARES = Sum("minigrad_sum_of_squares", "T x", "x * x")
 
@@ -188,7 +194,7 @@ ADAGRAD = Body(
     """,
 )
 
-# Without a mean or a momentum buffer the caller passes a scratch array there and says so: one body in place of four.
+# Without a mean or a momentum buffer the caller passes another array there and says so: one body in place of four.
 RMSPROP = Body(
     "minigrad_rmsprop",
     "T g",
@@ -230,8 +236,56 @@ ADAM = Body(
     """,
 )
 
+SCALE = Body("minigrad_scale", "raw T factor", "", "T x", "x *= factor[0];")
+
 BODIES = (
     LSTM_FORWARD, LSTM_BACKWARD, GRU_FORWARD, GRU_BACKWARD, RNN_FORWARD, RNN_BACKWARD, CROSS_ENTROPY_BACKWARD,
-    SGD, SGD_MOMENTUM, ADAGRAD, RMSPROP, ADAM,
+    SGD, SGD_MOMENTUM, ADAGRAD, RMSPROP, ADAM, SCALE,
 )  # fmt: skip
 SUMS = (SUM_EXP, SUM_OF_SQUARES)
+OVER_MANY = (SCALE, SUM_OF_SQUARES)
+
+MANY = 64  # arrays of a kind in one launch: with five kinds the table has 3 KiB, of 4 that arguments may have together
+
+# The threads of the blocks in row `y` go through the elements of array `y`, a grid's width at a time.
+LOOP = """
+    const int y = blockIdx.y;
+    const long long threads = (long long)gridDim.x * blockDim.x;
+    const long long thread = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    for (long long i = thread; i < table.size[y]; i += threads)
+"""
+
+
+def over_many(kernel: Body | Sum, real: str) -> str:
+    """A whole kernel, in `real` ("float" or "double"): the body at every index of up to MANY arrays of each kind.
+
+    Its arguments: the table of sizes and addresses, by value; then a Body's numbers, or the array in which each thread
+    leaves its Sum, blocks of row y after those of the rows before.
+    """
+    name = f"{kernel.name}_many_{real}"
+    types = {"T": real, "int64": "long long", "bool": "bool"}
+    given = [("const T", *parameter) for parameter in parameters(kernel.inputs)]
+    if isinstance(kernel, Body):
+        given += [("T", *parameter) for parameter in parameters(kernel.outputs)]
+        last = "".join(f", const {types[kind]} {number}" for _, kind, number in parameters(kernel.numbers))
+        before, at_each, after = "", kernel.text, ""
+    else:
+        last = f", {real}* totals"
+        before, at_each = "T total = 0;", f"total += {kernel.text};"
+        after = "totals[y * threads + thread] = total;"
+    arrays = []
+    for kind, (type, raw, _, array) in enumerate(given):
+        first = f"(({type}*)table.array[{kind}][y])"
+        arrays.append(f"{type}* {array} = {first};" if raw else f"{type}& {array} = {first}[i];")
+    return f"""
+typedef struct {{ long long size[{MANY}]; unsigned long long array[{len(arrays)}][{MANY}]; }} {name}_table;
+extern "C" __global__ void {name}(const {name}_table table{last}) {{
+    typedef {real} T;
+    {before}
+    {LOOP.strip()} {{
+        {" ".join(arrays)}
+        {at_each.strip()}
+    }}
+    {after}
+}}
+"""

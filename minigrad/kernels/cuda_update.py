@@ -1,5 +1,6 @@
-"""Optimizer steps and the gradient norm for CuPy, one kernel each: see `reference_update` for what they compute."""
+"""Optimizer steps, and the norm and scale of gradients, for CuPy: see `reference_update` for what they compute."""
 
+import functools
 from collections.abc import Sequence
 
 import cupy
@@ -7,6 +8,7 @@ import cupy
 from minigrad.kernels import cuda_source
 from minigrad.kernels.common import Array
 from minigrad.kernels.cuda_launch import kernel, reduction
+from minigrad.kernels.cuda_many import grouped, run_many, sum_many
 
 
 def sgd_update(
@@ -55,9 +57,18 @@ def adam_update(
 
 
 def squared_norm(arrays: Sequence[Array]) -> Array:
-    """The sum of all squares, a 0-d array that stays on the card."""
-    sum_of_squares = reduction(cuda_source.SUM_OF_SQUARES)
-    total = sum_of_squares(arrays[0])
-    for array in arrays[1:]:
-        total = total + sum_of_squares(array).astype(total.dtype)
-    return total
+    """The sum of all squares, a 0-d array that stays on the card: one launch for all, and one to add up."""
+    groups, alone = grouped([(array,) for array in arrays])
+    totals = [sum_many(cuda_source.SUM_OF_SQUARES, group) for group in groups]
+    totals += [reduction(cuda_source.SUM_OF_SQUARES)(array) for (array,) in alone]
+    return functools.reduce(cupy.add, [total.astype(arrays[0].dtype, copy=False) for total in totals])
+
+
+def scale(arrays: Sequence[Array], factor: Array | float) -> None:
+    """Multiply every array by the number `factor`, in place, in one launch."""
+    factors = {dtype: cupy.asarray(factor, dtype=dtype) for dtype in {array.dtype for array in arrays}}
+    groups, alone = grouped([(factors[array.dtype], array) for array in arrays])
+    for group in groups:
+        run_many(cuda_source.SCALE, group, ())
+    for number, array in alone:
+        array *= number

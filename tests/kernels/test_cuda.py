@@ -1,70 +1,18 @@
 """The CUDA kernels without a card: their text is compiled for the device where nvcc is at hand, and for the host, where
 the modules that use it run on NumPy with a stand-in for CuPy and must equal the plain version."""
 
-import ctypes
-import importlib
 import shutil
-import subprocess
 import sys
-import types
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kernels.host_cupy import compile_with, source
 
 from minigrad.kernels import cuda_source, reference
-from minigrad.kernels.cuda_source import BODIES, PREAMBLE, SUMS, Body
+from minigrad.kernels.cuda_source import BODIES, SUMS, Body
 from minigrad.testing.running import frozen
-
-C_TYPES = {"int64": "long long", "bool": "bool"}
-CTYPES = {"int64": ctypes.c_longlong, "bool": ctypes.c_bool}
-
-
-def as_body(kernel):
-    """A sum's text is a kernel too: one that writes the terms."""
-    if isinstance(kernel, Body):
-        return kernel
-    return Body(kernel.name, kernel.inputs, "", "T term", f"term = {kernel.text};")
-
-
-def parameters(text):
-    """(raw, type, name) for each of "raw T x, int64 H"."""
-    words = [parameter.split() for parameter in text.split(",") if parameter.strip()]
-    return [(len(each) == 3, each[-2], each[-1]) for each in words]
-
-
-def all_parameters(body):
-    """(role, raw, type, name): the arrays that come in, the numbers, the arrays that go out."""
-    roles = (("in", body.inputs), ("number", body.numbers), ("out", body.outputs))
-    return [(role, *parameter) for role, text in roles for parameter in parameters(text)]
-
-
-def wrapped(body, real, qualifiers, loop):
-    """C++ that runs the body for each index, in float or double."""
-    signature, names = [], []
-    for role, raw, kind, name in all_parameters(body):
-        c_type = real if kind == "T" else C_TYPES[kind]
-        if role == "number":
-            signature.append(f"{c_type} {name}")
-        else:
-            const = "const " if role == "in" else ""
-            signature.append(f"{const}{c_type}* {name if raw else '_' + name}")
-            names += [] if raw else [f"{const}{c_type}& {name} = _{name}[i];"]
-    head = f'extern "C" {qualifiers} void {body.name}_{real}({", ".join(signature)}, long long _size)'
-    return f"{head} {{ {loop} {{ using T = {real}; {' '.join(names)} {body.text} }} }}"
-
-
-def source(qualifiers, loop):
-    pairs = [(as_body(kernel), real) for kernel in (*BODIES, *SUMS) for real in ("float", "double")]
-    return PREAMBLE + "\n".join(wrapped(body, real, qualifiers, loop) for body, real in pairs)
-
-
-def compile_with(compiler, arguments, text, folder, suffix):
-    path = folder / f"kernels{suffix}"
-    path.write_text(text)
-    done = subprocess.run([compiler, *arguments, str(path)], capture_output=True, text=True, cwd=folder, check=False)
-    assert done.returncode == 0, done.stderr
 
 
 def test_every_kernel_is_listed():
@@ -78,95 +26,7 @@ def test_compiles_for_the_device(tmp_path):
         pytest.skip("no nvcc on this machine")
     first, stride = "blockIdx.x * (long long)blockDim.x + threadIdx.x", "gridDim.x * blockDim.x"
     loop = f"for (long long i = {first}; i < _size; i += {stride})"
-    compile_with(nvcc, ["-arch=sm_90", "-std=c++17", "-ptx"], source("__global__", loop), tmp_path, ".cu")
-
-
-class HostKernel:
-    """cupy.ElementwiseKernel over NumPy arrays, and as strict about types."""
-
-    def __init__(self, library, body):
-        self.library, self.body, self.parameters = library, body, all_parameters(body)
-
-    def __call__(self, *arguments):
-        given = list(zip(self.parameters, arguments, strict=True))
-        dtype = self._dtype([value for (role, _, kind, _), value in given if role != "number" and kind == "T"])
-        shape = np.broadcast_shapes(*[np.shape(v) for (role, raw, *_), v in given if role != "number" and not raw])
-        passed, written = [], []
-        for (role, raw, kind, name), value in given:
-            if role == "number":
-                passed.append(self._number(kind, dtype)(value))
-                continue
-            want = dtype if kind == "T" else np.dtype(kind)
-            if isinstance(value, np.ndarray) and value.dtype != want:
-                raise TypeError(f"{self.body.name}: {name} is {value.dtype}, not {want}")
-            if role == "out" and not raw and value.shape != shape:
-                raise ValueError(f"{self.body.name}: {name} has shape {value.shape}, not {shape}")
-            array = np.array(value if raw else np.broadcast_to(value, shape), dtype=want, order="C")
-            passed.append(ctypes.c_void_p(array.ctypes.data))
-            written.append((role, value, array))
-        size = int(np.prod(shape, dtype=np.int64))
-        getattr(self.library, f"{self.body.name}_{'float' if dtype == np.float32 else 'double'}")(
-            *passed, ctypes.c_longlong(size)
-        )
-        for role, value, array in written:
-            if role == "out":
-                value[...] = array
-
-    @staticmethod
-    def _dtype(values):
-        (dtype,) = {value.dtype for value in values if isinstance(value, np.ndarray)}  # one T for all
-        return dtype
-
-    @staticmethod
-    def _number(kind, dtype):
-        return CTYPES.get(kind) or (ctypes.c_float if dtype == np.float32 else ctypes.c_double)
-
-
-def stand_in_for_cupy(library):
-    """What the cuda modules use of CuPy, made of NumPy and the kernels compiled for the host."""
-    bodies = {kernel.name: as_body(kernel) for kernel in (*BODIES, *SUMS)}
-
-    def elementwise(inputs, outputs, text, name, preamble):
-        body = bodies[name]
-        assert (outputs, text, preamble) == (body.outputs, body.text, PREAMBLE)
-        assert inputs == ", ".join(filter(None, [body.inputs, body.numbers]))
-        return HostKernel(library, body)
-
-    def reduction(inputs, output, text, reduce, post, identity, name):
-        assert (inputs, output, reduce, post, identity) == (bodies[name].inputs, "T total", "a + b", "total = a", "0")
-        terms_of = HostKernel(library, bodies[name])
-
-        def total(*arrays, axis=None):
-            terms = np.empty(np.broadcast_shapes(*[array.shape for array in arrays]), arrays[0].dtype)
-            terms_of(*arrays, terms)
-            return np.asarray(terms.sum(axis=axis))
-
-        return total
-
-    module = types.ModuleType("cupy")
-    module.ElementwiseKernel, module.ReductionKernel = elementwise, reduction
-    module.__getattr__ = lambda name: getattr(np, name)
-    return module
-
-
-@pytest.fixture(scope="module")
-def cuda(tmp_path_factory):
-    """minigrad.kernels.cuda over the stand-in; gone again afterwards."""
-    if shutil.which("g++") is None:
-        pytest.skip("no g++ on this machine")
-    folder = tmp_path_factory.mktemp("cuda")
-    head = "#include <cmath>\n#define __device__\nusing std::exp; using std::sqrt; using std::tanh;\n"
-    text = head + source("", "for (long long i = 0; i < _size; ++i)")
-    compile_with("g++", ["-std=c++17", "-O1", "-shared", "-fPIC", "-o", "kernels.so"], text, folder, ".cpp")
-    names = [name for name in sys.modules if name == "cupy" or name.startswith("minigrad.kernels.cuda")]
-    before = {name: sys.modules.pop(name) for name in names if name != "minigrad.kernels.cuda_source"}
-    sys.modules["cupy"] = stand_in_for_cupy(ctypes.CDLL(str(folder / "kernels.so")))
-    yield importlib.import_module("minigrad.kernels.cuda")
-    for name in [name for name in sys.modules if name.startswith("minigrad.kernels.cuda")]:
-        if name != "minigrad.kernels.cuda_source":
-            del sys.modules[name]
-    del sys.modules["cupy"]
-    sys.modules.update(before)
+    compile_with(nvcc, ["-arch=sm_90", "-std=c++14", "-ptx"], source("__global__", loop), tmp_path, ".cu")
 
 
 def assert_same(found, wanted):
@@ -285,11 +145,3 @@ def test_updates(cuda, name, shape, dtype, seed, data):
     getattr(reference, f"{name}_update")(wanted[0], g, *wanted[1:], **options)
     getattr(cuda, f"{name}_update")(p, g, *states, **options)
     assert_same([p, *states], wanted)
-
-
-@given(shapes=st.lists(st.lists(st.integers(0, 4), max_size=2), min_size=1, max_size=3), **drawn)
-def test_squared_norm(cuda, shapes, dtype, seed, data):
-    del data
-    rng = np.random.default_rng(seed)
-    arrays = [frozen(np.asarray(rng.normal(size=shape), dtype=dtype)) for shape in shapes]
-    assert_same([cuda.squared_norm(arrays)], [reference.squared_norm(arrays)])
