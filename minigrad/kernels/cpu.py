@@ -1,5 +1,6 @@
 """Every kernel for NumPy arrays: the work of `reference`, arranged for caches and threads."""
 
+from minigrad.kernels.common import together
 from minigrad.kernels.cpu_loss import (
     cross_entropy_backward,
     cross_entropy_forward,
@@ -40,5 +41,5 @@ __all__ = [
     "cross_entropy_backward", "cross_entropy_forward", "gru_backward", "gru_forward", "linear_cross_entropy_backward",
     "linear_cross_entropy_forward", "log_softmax", "log_softmax_backward", "lstm_backward", "lstm_forward",
     "nadam_update", "radam_update", "rmsprop_update", "rnn_backward", "rnn_forward", "rprop_update", "scale",
-    "sgd_update", "softmax", "softmax_backward", "squared_norm", "sum_rows",
+    "sgd_update", "softmax", "softmax_backward", "squared_norm", "sum_rows", "together",
 ]  # fmt: skip

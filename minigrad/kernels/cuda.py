@@ -25,6 +25,7 @@ from minigrad.kernels.cuda_update import (
     scale,
     sgd_update,
     squared_norm,
+    together,
 )
 from minigrad.kernels.reference_loss import log_softmax, log_softmax_backward, softmax, softmax_backward
 from minigrad.kernels.reference_update import (
@@ -43,5 +44,5 @@ __all__ = [
     "cross_entropy_backward", "cross_entropy_forward", "gru_backward", "gru_forward", "linear_cross_entropy_backward",
     "linear_cross_entropy_forward", "log_softmax", "log_softmax_backward", "lstm_backward", "lstm_forward",
     "nadam_update", "radam_update", "rmsprop_update", "rnn_backward", "rnn_forward", "rprop_update", "scale",
-    "sgd_update", "softmax", "softmax_backward", "squared_norm", "sum_rows",
+    "sgd_update", "softmax", "softmax_backward", "squared_norm", "sum_rows", "together",
 ]  # fmt: skip

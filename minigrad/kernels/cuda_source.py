@@ -194,7 +194,7 @@ ADAGRAD = Body(
     """,
 )
 
-# Without a mean or a momentum buffer the caller passes another array there and says so: one body in place of four.
+# Without a mean or a momentum buffer the caller passes square_avg there and says so: one body in place of four.
 RMSPROP = Body(
     "minigrad_rmsprop",
     "T g",
@@ -217,6 +217,7 @@ RMSPROP = Body(
     """,
 )
 
+# Without a maximum the caller passes exp_avg_sq there.
 ADAM = Body(
     "minigrad_adam",
     "T g",
@@ -243,7 +244,7 @@ BODIES = (
     SGD, SGD_MOMENTUM, ADAGRAD, RMSPROP, ADAM, SCALE,
 )  # fmt: skip
 SUMS = (SUM_EXP, SUM_OF_SQUARES)
-OVER_MANY = (SCALE, SUM_OF_SQUARES)
+OVER_MANY = (SGD, SGD_MOMENTUM, ADAGRAD, RMSPROP, ADAM, SCALE, SUM_OF_SQUARES)
 
 MANY = 64  # arrays of a kind in one launch: with five kinds the table has 3 KiB, of 4 that arguments may have together
 

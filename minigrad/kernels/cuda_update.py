@@ -1,7 +1,10 @@
 """Optimizer steps, and the norm and scale of gradients, for CuPy: see `reference_update` for what they compute."""
 
 import functools
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeAlias
 
 import cupy
 
@@ -9,6 +12,44 @@ from minigrad.kernels import cuda_source
 from minigrad.kernels.common import Array
 from minigrad.kernels.cuda_launch import kernel, reduction
 from minigrad.kernels.cuda_many import grouped, run_many, sum_many
+from minigrad.kernels.cuda_source import Body
+
+# Each update's arrays, by the body and the numbers: those that can share a launch.
+_Calls: TypeAlias = dict[tuple[Body, tuple[float, ...]], list[tuple[Array, ...]]]
+
+
+class _Waiting(threading.local):
+    """The updates that wait for the end of `together`; None outside of it."""
+
+    calls: _Calls | None = None
+
+
+_waiting = _Waiting()
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Inside, updates wait; at the end those with the same settings are one launch for all their parameters."""
+    calls: _Calls = {}
+    _waiting.calls = calls
+    try:
+        yield
+    finally:
+        _waiting.calls = None
+        for (body, numbers), each in calls.items():
+            groups, alone = grouped(each)
+            for group in groups:
+                run_many(body, group, numbers)
+            for arrays in alone:
+                _update(body, numbers, arrays)
+
+
+def _update(body: Body, numbers: tuple[float, ...], arrays: tuple[Array, ...]) -> None:
+    """Run the body over its arrays, the gradient and what is written: now, or at the end of `together`."""
+    if _waiting.calls is None:
+        kernel(body)(arrays[0], *numbers, *arrays[1:])
+    else:
+        _waiting.calls.setdefault((body, numbers), []).append(arrays)
 
 
 def sgd_update(
@@ -17,17 +58,17 @@ def sgd_update(
 ) -> None:  # fmt: skip
     """Stochastic gradient descent, in place."""
     if buf is None:
-        kernel(cuda_source.SGD)(g, lr, weight_decay, maximize, p)
+        _update(cuda_source.SGD, (lr, weight_decay, maximize), (g, p))
     else:
-        step = kernel(cuda_source.SGD_MOMENTUM)
-        step(g, lr, momentum, dampening, weight_decay, nesterov, maximize, first, p, buf)
+        numbers = (lr, momentum, dampening, weight_decay, nesterov, maximize, first)
+        _update(cuda_source.SGD_MOMENTUM, numbers, (g, p, buf))
 
 
 def adagrad_update(
     p: Array, g: Array, state_sum: Array, *, lr: float, weight_decay: float, eps: float, maximize: bool
 ) -> None:
     """Adagrad, in place."""
-    kernel(cuda_source.ADAGRAD)(g, lr, weight_decay, eps, maximize, p, state_sum)
+    _update(cuda_source.ADAGRAD, (lr, weight_decay, eps, maximize), (g, p, state_sum))
 
 
 def rmsprop_update(
@@ -35,11 +76,10 @@ def rmsprop_update(
     *, lr: float, alpha: float, eps: float, weight_decay: float, momentum: float, maximize: bool,
 ) -> None:  # fmt: skip
     """RMSprop, in place."""
-    unused = cupy.empty_like(p) if grad_avg is None or momentum_buffer is None else None
-    kernel(cuda_source.RMSPROP)(
-        g, lr, alpha, eps, weight_decay, 0.0 if momentum_buffer is None else momentum, grad_avg is not None, maximize,
-        p, square_avg, unused if grad_avg is None else grad_avg, unused if momentum_buffer is None else momentum_buffer,
-    )  # fmt: skip
+    momentum = 0.0 if momentum_buffer is None else momentum
+    numbers = (lr, alpha, eps, weight_decay, momentum, grad_avg is not None, maximize)
+    mean, buffer = (square_avg if array is None else array for array in (grad_avg, momentum_buffer))
+    _update(cuda_source.RMSPROP, numbers, (g, p, square_avg, mean, buffer))
 
 
 def adam_update(
@@ -48,12 +88,12 @@ def adam_update(
     maximize: bool,
 ) -> None:  # fmt: skip
     """Adam, AdamW and AMSGrad, in place."""
-    amsgrad = max_exp_avg_sq is not None
-    kernel(cuda_source.ADAM)(
-        g, lr / (1 - beta1**step), (1 - beta2**step) ** 0.5, beta1, beta2, eps,
-        0.0 if decoupled else weight_decay, 1 - lr * weight_decay if decoupled else 1.0, amsgrad, maximize,
-        p, exp_avg, exp_avg_sq, max_exp_avg_sq if amsgrad else cupy.empty_like(p),
+    numbers = (
+        lr / (1 - beta1**step), (1 - beta2**step) ** 0.5, beta1, beta2, eps, 0.0 if decoupled else weight_decay,
+        1 - lr * weight_decay if decoupled else 1.0, max_exp_avg_sq is not None, maximize,
     )  # fmt: skip
+    largest = exp_avg_sq if max_exp_avg_sq is None else max_exp_avg_sq
+    _update(cuda_source.ADAM, numbers, (g, p, exp_avg, exp_avg_sq, largest))
 
 
 def squared_norm(arrays: Sequence[Array]) -> Array:

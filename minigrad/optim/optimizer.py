@@ -8,10 +8,12 @@ graph and no new array of the parameter's size.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from numbers import Real
 from typing import Any
 
+from minigrad import kernels
 from minigrad.backend import Array, namespace
 from minigrad.core.modes import enable_grad
 from minigrad.core.rows import Rows
@@ -139,15 +141,24 @@ class Optimizer:
                     self._check_gradient(gradient, group)
                     moves.append((parameter, gradient, group))
         self.steps_taken += 1
-        for parameter, gradient, group in moves:
-            p, state = parameter._array, self.state[parameter]
-            self._count(p, state, group)
-            if isinstance(gradient, Rows):
-                self._update_rows(p, gradient, state, group)
-            else:
-                self._update(p, gradient._array, state, group)
-            count_write(parameter)
+        with self._together(moves):
+            for parameter, gradient, group in moves:
+                p, state = parameter._array, self.state[parameter]
+                self._count(p, state, group)
+                if isinstance(gradient, Rows):
+                    self._update_rows(p, gradient, state, group)
+                else:
+                    self._update(p, gradient._array, state, group)
+                count_write(parameter)
         return loss
+
+    def _together(self, moves: Sequence[tuple[Tensor, Any, Settings]]) -> AbstractContextManager[None]:
+        """Where the updates of all parameters may be put off and done at once, as a GPU likes it.
+
+        Not those of a subclass of somebody's own: it may read a parameter that it has just had updated.
+        """
+        ours = all(method.__module__.startswith("minigrad.optim.") for method in (self._update, self._update_rows))
+        return kernels.of(moves[0][0]._array).together() if moves and ours else nullcontext()
 
     def _check_gradient(self, gradient: Any, group: Settings) -> None:
         """Raise RuntimeError for a kind of gradient that cannot be taken; asked for all before the first one moves."""
