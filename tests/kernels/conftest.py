@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Iterator
 from types import ModuleType
+from typing import Any
 
+import numpy as np
 import pytest
-from kernels.host_cupy import compiled_for_the_host, stand_in_for_cupy
+from kernels.host_cupy import compiled_for_the_host, imported
 
 from minigrad.kernels import pool
+from minigrad.testing import standin
 
 
 @pytest.fixture(autouse=True)
@@ -20,21 +21,25 @@ def _threads_as_before() -> Iterator[None]:
     pool.set_num_threads(before)
 
 
-@pytest.fixture(scope="module")
-def cuda(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
-    """minigrad.kernels.cuda over a stand-in for CuPy; gone again afterwards."""
+@pytest.fixture(scope="session")
+def kernel_library(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The CUDA kernels compiled for the host."""
     library = compiled_for_the_host(tmp_path_factory.mktemp("cuda"))
     if library is None:
         pytest.skip("no g++ on this machine")
-    names = [name for name in sys.modules if name == "cupy" or name.startswith("minigrad.kernels.cuda")]
-    before = {name: sys.modules.pop(name) for name in names if name != "minigrad.kernels.cuda_source"}
-    sys.modules["cupy"] = stand_in_for_cupy(library)
-    module = importlib.import_module("minigrad.kernels.cuda")
-    many = importlib.import_module("minigrad.kernels.cuda_many")
-    many.address = lambda array: array.ctypes.data  # type: ignore[attr-defined]
-    yield module
-    for name in [name for name in sys.modules if name.startswith("minigrad.kernels.cuda")]:
-        if name != "minigrad.kernels.cuda_source":
-            del sys.modules[name]
-    del sys.modules["cupy"]
-    sys.modules.update(before)
+    return library
+
+
+@pytest.fixture(scope="module")
+def cuda(kernel_library: Any) -> Iterator[ModuleType]:
+    """minigrad.kernels.cuda, working on NumPy's arrays."""
+    with imported(kernel_library, np) as module:
+        yield module
+
+
+@pytest.fixture
+def cuda_on_standin(kernel_library: Any) -> Iterator[ModuleType]:
+    """minigrad.kernels.cuda, working on the arrays of the stand-in device: as strict as CuPy, and counting waits."""
+    standin.install()
+    with imported(kernel_library, standin.namespace) as module:
+        yield module

@@ -1,13 +1,18 @@
-"""What the cuda modules use of CuPy, made of NumPy and of the kernels' text compiled by the host's C++ compiler."""
+"""What the cuda modules use of CuPy: the kernels, compiled by the host's C++ compiler, and the functions, NumPy's or,
+stricter but slower, those of the stand-in device."""
 
 import ctypes
+import importlib
 import shutil
 import subprocess
+import sys
 import types
+from contextlib import contextmanager
 
 import numpy as np
 
 from minigrad.kernels.cuda_source import BODIES, MANY, OVER_MANY, PREAMBLE, SUMS, Body, over_many, parameters
+from minigrad.testing import standin
 
 C_TYPES = {"int64": "long long", "bool": "bool"}
 CTYPES = {"int64": ctypes.c_longlong, "bool": ctypes.c_bool}
@@ -103,14 +108,23 @@ def compiled_for_the_host(folder):
     return ctypes.CDLL(str(folder / "kernels.so"))
 
 
-class HostKernel:
-    """cupy.ElementwiseKernel over NumPy arrays, and as strict about types."""
+def memory(value):
+    """The host's array of an array of the stand-in device; anything else is itself."""
+    return value._host if isinstance(value, standin.StandinArray) else value
 
-    def __init__(self, library, body):
+
+class HostKernel:
+    """cupy.ElementwiseKernel over arrays in the host's memory, and as strict about types."""
+
+    def __init__(self, library, body, array_type):
         self.library, self.body, self.parameters = library, body, all_parameters(body)
+        self.array_type = array_type
 
     def __call__(self, *arguments):
-        given = list(zip(self.parameters, arguments, strict=True))
+        for value in arguments:
+            if isinstance(value, np.ndarray) and not isinstance(value, self.array_type):
+                raise TypeError(f"{self.body.name}: Unsupported type {type(value)}")
+        given = list(zip(self.parameters, map(memory, arguments), strict=True))
         dtype = self._dtype([value for (role, _, kind, _), value in given if role != "number" and kind == "T"])
         shape = np.broadcast_shapes(*[np.shape(v) for (role, raw, *_), v in given if role != "number" and not raw])
         passed, written, copies = [], [], {}
@@ -124,7 +138,7 @@ class HostKernel:
             if role == "out" and not raw and value.shape != shape:
                 raise ValueError(f"{self.body.name}: {name} has shape {value.shape}, not {shape}")
             array = np.array(value if raw else np.broadcast_to(value, shape), dtype=want, order="C")
-            array = copies.setdefault(id(value), array) if role == "out" else array  # one array may come in two places
+            array = copies.setdefault(id(value), array) if role == "out" else array  # one may stand in two places
             passed.append(ctypes.c_void_p(array.ctypes.data))
             written.append((role, value, array))
         size = int(np.prod(shape, dtype=np.int64))
@@ -146,7 +160,7 @@ def number_type(kind, dtype):
 
 
 class HostLaunch:
-    """cupy.RawKernel over NumPy arrays: called with the grid, the block and the arguments, which nothing converts."""
+    """cupy.RawKernel over arrays in the host's memory: takes a grid, a block, and arguments, which nothing converts."""
 
     launches = 0  # of all of them
 
@@ -171,36 +185,57 @@ class HostLaunch:
                 assert type(number) is (self.dtype.type if kind == "T" else np.dtype(kind).type)
                 passed.append(number_type(kind, self.dtype)(number))
         else:
-            (totals,) = rest
+            (totals,) = map(memory, rest)
             assert (totals.dtype, totals.shape) == (self.dtype, (x * y * threads,))
             totals.fill(np.nan)  # a card's memory holds anything
             passed.append(ctypes.c_void_p(totals.ctypes.data))
         self.run(x, y, threads, ctypes.c_void_p(table.ctypes.data), *passed)
 
 
-def stand_in_for_cupy(library):
-    """The module."""
+def stand_in_for_cupy(library, functions):
+    """The module: the kernels, and else `functions`."""
     bodies = {kernel.name: as_body(kernel) for kernel in (*BODIES, *SUMS)}
 
     def elementwise(inputs, outputs, text, name, preamble):
         body = bodies[name]
         assert (outputs, text, preamble) == (body.outputs, body.text, PREAMBLE)
         assert inputs == ", ".join(filter(None, [body.inputs, body.numbers]))
-        return HostKernel(library, body)
+        return HostKernel(library, body, functions.ndarray)
 
     def reduction(inputs, output, text, reduce, post, identity, name):
         assert (inputs, output, reduce, post, identity) == (bodies[name].inputs, "T total", "a + b", "total = a", "0")
-        terms_of = HostKernel(library, bodies[name])
+        terms_of = HostKernel(library, bodies[name], object)
 
         def total(*arrays, axis=None):
             terms = np.empty(np.broadcast_shapes(*[array.shape for array in arrays]), arrays[0].dtype)
             terms_of(*arrays, terms)
-            return np.asarray(terms.sum(axis=axis))
+            return functions.asarray(terms.sum(axis=axis))
 
         return total
 
     module = types.ModuleType("cupy")
     module.ElementwiseKernel, module.ReductionKernel = elementwise, reduction
     module.RawKernel = lambda code, name: HostLaunch(library, code, name)
-    module.__getattr__ = lambda name: getattr(np, name)
+    module.__getattr__ = lambda name: getattr(functions, name)
     return module
+
+
+@contextmanager
+def imported(library, functions):
+    """minigrad.kernels.cuda over the stand-in for CuPy; gone again afterwards."""
+
+    def ours():
+        return [name for name in sys.modules if name == "cupy" or name.startswith("minigrad.kernels.cuda")]
+
+    source = "minigrad.kernels.cuda_source"  # needs no CuPy, and its kernels are told by identity
+    before = {name: sys.modules.pop(name) for name in ours() if name != source}
+    sys.modules["cupy"] = stand_in_for_cupy(library, functions)
+    try:
+        module = importlib.import_module("minigrad.kernels.cuda")
+        sys.modules["minigrad.kernels.cuda_many"].address = lambda array: memory(array).ctypes.data
+        yield module
+    finally:
+        for name in ours():
+            if name != source:
+                del sys.modules[name]
+        sys.modules.update(before)

@@ -1,0 +1,114 @@
+"""The CUDA kernels on the stand-in device: they ask of CuPy nothing that it has not, and wait for the card nowhere but
+where they say so."""
+
+import numpy as np
+import pytest
+
+from minigrad.backend import from_host, to_host
+from minigrad.kernels import reference
+from minigrad.testing import standin
+
+
+def there(tree):
+    """The same numbers on the stand-in device."""
+    if isinstance(tree, list | tuple):
+        return [there(branch) for branch in tree]
+    return from_host(tree, "standin") if isinstance(tree, np.ndarray) else tree
+
+
+def leaves(tree):
+    return [leaf for branch in tree for leaf in leaves(branch)] if isinstance(tree, list | tuple) else [tree]
+
+
+def assert_same(found, wanted):
+    for a, b in zip(leaves(found), leaves(wanted), strict=True):
+        assert (a is None) == (b is None)
+        if a is not None:
+            assert type(a) is standin.StandinArray
+            assert (a.dtype, a.shape) == (b.dtype, b.shape)
+            np.testing.assert_allclose(to_host(a), b, rtol=2e-4, atol=2e-5)
+
+
+def drawn(*shapes, seed=0):
+    rng = np.random.default_rng(seed)
+    return [rng.uniform(0.1, 1, size=shape).astype(np.float32) for shape in shapes]
+
+
+@pytest.mark.parametrize("batch_sizes", [None, [3, 2, 2, 1]])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
+def test_recurrent(cuda_on_standin, kind, bias, reverse, batch_sizes):
+    K, B, D, H = {"lstm": 4, "gru": 3, "rnn": 1}[kind], 3, 2, 4
+    steps = (5, B) if batch_sizes is None else (sum(batch_sizes),)
+    biases = [(K * H,)] * 2 if bias else []
+    host = drawn((*steps, D), *[(B, H)] * (1 + (kind == "lstm")), (K * H, D), (K * H, H), *biases)
+    host += [] if bias else [None, None]
+    options = {"reverse": reverse, "keep": True, "batch_sizes": batch_sizes}
+    options |= {"nonlinearity": "tanh"} if kind == "rnn" else {}
+    wanted, residuals = getattr(reference, f"{kind}_forward")(*host, **options)
+    g, needs = drawn(*[result.shape for result in wanted], seed=1), (True,) * len(host)
+    device, g_device = there(host), there(g)
+    with standin.no_synchronisation():
+        found, found_residuals = getattr(cuda_on_standin, f"{kind}_forward")(*device, **options)
+        gradients = getattr(cuda_on_standin, f"{kind}_backward")(found_residuals, *g_device, needs)
+    assert_same(found, wanted)
+    assert_same(gradients, getattr(reference, f"{kind}_backward")(residuals, *g, needs))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_losses(cuda_on_standin, reduction, weighted, smoothing):
+    N, D, V = 5, 3, 4
+    input, linear_weight, bias, weight, logits = drawn((N, D), (V, D), (V,), (V,), (N, V))
+    target = np.array([0, 3, -100, 1, 3])
+    options = {"ignore_index": -100, "reduction": reduction, "label_smoothing": smoothing, "keep": True}
+    g = np.asarray(input.sum(axis=1) if reduction == "none" else input.sum())
+    arrays = (input, linear_weight, target, bias, weight if weighted else None), (logits, target, weight), g
+
+    def run(module, fused, plain, g):
+        loss, residuals = module.linear_cross_entropy_forward(*fused, **options)
+        other, others = module.cross_entropy_forward(*plain, **options)
+        gradients = module.linear_cross_entropy_backward(residuals, g, (True,) * 3)
+        return [loss, other, gradients, module.cross_entropy_backward(others, g, (True,))]
+
+    device = there(arrays)
+    with standin.no_synchronisation():
+        found = run(cuda_on_standin, *device)
+    assert_same(found, run(reference, *arrays))
+
+
+def test_updates_norms_and_rows(cuda_on_standin):
+    arrays, index = drawn((4, 3), (4, 3), (4, 3), (4, 3), (4, 3), (3,)), np.array([2, 0, 2])
+
+    def run(module, p, g, a, b, c, factor, index):
+        decay = {"weight_decay": 0.1, "maximize": True}
+        with module.together():
+            module.sgd_update(p, g, a, lr=0.1, momentum=0.9, dampening=0.1, nesterov=False, first=False, **decay)
+        with module.together():
+            module.adagrad_update(p, g, a, lr=0.1, eps=1e-8, **decay)
+        module.rmsprop_update(p, g, a, None, c, lr=0.1, alpha=0.9, eps=1.0, momentum=0.9, **decay)
+        with module.together():
+            module.adam_update(
+                p, g, b, a, None, lr=0.1, beta1=0.9, beta2=0.99, eps=1e-8, decoupled=True, step=2, **decay
+            )
+        norm = module.squared_norm([p, g, factor])
+        module.scale([g, factor], norm)
+        module.add_rows(p, index, g[:3])
+        soft = module.softmax(c, 1)
+        return [p, g, a, b, c, factor, norm, soft, module.softmax_backward(g, soft, 1), module.log_softmax(c, 0)]
+
+    device = there([*arrays, index])
+    with standin.no_synchronisation():
+        found = run(cuda_on_standin, *device)
+    assert_same(found, run(reference, *arrays, index))
+
+
+def test_summing_rows_waits_once(cuda_on_standin):
+    (values,), index = drawn((3, 2)), np.array([2, 0, 2])
+    device = there([index, values])
+    before = standin.synchronisations()
+    found = cuda_on_standin.sum_rows(*device)
+    assert standin.synchronisations() == before + 1
+    assert_same(found, reference.sum_rows(index, values))
