@@ -70,15 +70,14 @@ def gru_forward(
     gates = project(input, w_ih, b_ih)
     output, recurrent = cupy.empty((*input.shape[:-1], H), input.dtype), cupy.empty((B, 3 * H), input.dtype)
     hidden_n = cupy.empty_like(output)
+    bias = cupy.zeros((3 * H,), input.dtype) if b_hh is None else b_hh
     step, h = kernel(cuda_source.GRU_FORWARD), h0
     for t in time_order(len(steps), reverse):
         at = steps[t]
         before, h = carry(h, h0, len(gates[at])), output[at]
         from_h = recurrent[: len(h)]
         cupy.matmul(before, w_hh.T, out=from_h)
-        if b_hh is not None:
-            from_h += b_hh
-        step(before, from_h, H, h, hidden_n[at], gates[at])
+        step(before, from_h, bias, H, h, hidden_n[at], gates[at])
     h_n = ends([output[at] for at in steps], h0, reverse)
     residuals = (input, h0, w_ih, w_hh, gates, hidden_n, output.copy(), batch_sizes, reverse) if keep else None
     return (output, h_n), residuals
@@ -92,12 +91,16 @@ def gru_backward(
     H, steps = h0.shape[1], steps_of(input, batch_sizes)
     before = starts(output, h0, steps, reverse)
     d_gates, d_hidden = cupy.empty_like(gates), cupy.empty_like(gates)
-    d_h, step = start(g_h_n, h0), kernel(cuda_source.GRU_BACKWARD)
+    # A sequence's row of `through` waits for the next step that it takes part in: an addition less to launch a step.
+    d_h, through = start(g_h_n, h0), cupy.zeros(h0.shape, h0.dtype)
+    step = kernel(cuda_source.GRU_BACKWARD)
     for t in time_order(len(steps), not reverse):
         at = steps[t]
         g, h = 0 if g_output is None else g_output[at], d_h[: len(gates[at])]
-        step(g, before[at], hidden_n[at], gates[at], H, h, d_gates[at], d_hidden[at])
-        h += cupy.matmul(d_hidden[at], w_hh)
+        from_later = through[: len(h)]
+        step(g, from_later, before[at], hidden_n[at], gates[at], H, h, d_gates[at], d_hidden[at])
+        cupy.matmul(d_hidden[at], w_hh, out=from_later)
+    d_h += through
     return (
         input_gradient(d_gates, w_ih) if needs[0] else None,
         d_h if needs[1] else None,

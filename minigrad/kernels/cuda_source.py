@@ -84,14 +84,14 @@ LSTM_BACKWARD = Body(
 
 GRU_FORWARD = Body(
     "minigrad_gru_forward",
-    "T before, raw T recurrent",  # B, H; B, 3H
+    "T before, raw T recurrent, raw T bias",  # B, H; B, 3H; 3H
     "int64 H",
     "T h, T hidden_n, raw T gates",  # B, H; B, H; B, 3H
     """
-    const long long at = (i / H) * 3 * H + i % H;
-    const T r = sigmoid(gates[at] + recurrent[at]);
-    const T z = sigmoid(gates[at + H] + recurrent[at + H]);
-    const T hn = recurrent[at + 2 * H];
+    const long long unit = i % H, at = (i / H) * 3 * H + unit;
+    const T r = sigmoid(gates[at] + (recurrent[at] + bias[unit]));
+    const T z = sigmoid(gates[at + H] + (recurrent[at + H] + bias[unit + H]));
+    const T hn = recurrent[at + 2 * H] + bias[unit + 2 * H];
     const T fresh = tanh(gates[at + 2 * H] + r * hn);
     gates[at] = r;
     gates[at + H] = z;
@@ -103,13 +103,13 @@ GRU_FORWARD = Body(
 
 GRU_BACKWARD = Body(
     "minigrad_gru_backward",
-    "T g_output, T before, T hidden_n, raw T gates",
+    "T g_output, T through, T before, T hidden_n, raw T gates",  # through: what came back through W_hh a step ago
     "int64 H",
-    "T d_h, raw T d_gates, raw T d_hidden",  # d_h comes out as the part that went past the gates
+    "T d_h, raw T d_gates, raw T d_hidden",  # d_h comes in and out as the part that goes past the gates
     """
     const long long at = (i / H) * 3 * H + i % H;
     const T r = gates[at], z = gates[at + H], fresh = gates[at + 2 * H];
-    const T flow = d_h + g_output;
+    const T flow = d_h + through + g_output;
     const T d_n = flow * (1 - z) * (1 - fresh * fresh);
     const T d_r = d_n * hidden_n * r * (1 - r);
     const T d_z = flow * (before - fresh) * z * (1 - z);
