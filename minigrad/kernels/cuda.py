@@ -1,7 +1,12 @@
 """Every kernel for CuPy arrays; importing this imports CuPy.
 
 No kernel waits for the card, but for `sum_rows`: how many rows it gives is something only the card knows. What CuPy
-does well enough by itself is the plain version.
+does well enough by itself is the plain version. So `add_rows`, the gradient of an embedding, is CuPy's `add.at`, one
+launch of atomic additions: where an index comes more than twice, their order, and so the last digits, may differ from
+run to run, as with PyTorch's index_add_. All that is written here adds in an order that never changes.
+
+Products are float32 throughout. TF32, which takes in only 10 bits after the point, is off unless CUPY_TF32=1 is in the
+environment before the first product: CuPy's own switch, and PyTorch's default for products (not for its cuDNN layers).
 """
 
 from minigrad.kernels.cuda_loss import (

@@ -1,6 +1,7 @@
 """RNN, LSTM and GRU for CuPy: see `reference_recurrent` for the shapes and what they compute.
 
-A step is one matrix product and one kernel for all the gate arithmetic. Nothing waits for the card.
+A step is one matrix product and one kernel for all the gate arithmetic. Nothing waits for the card. The loop cannot be
+captured in a CUDA graph, to be launched as a whole: up to version 14 CuPy refuses cuBLAS's products during a capture.
 """
 
 import cupy

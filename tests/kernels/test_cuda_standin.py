@@ -3,7 +3,11 @@ where they say so."""
 
 import numpy as np
 import pytest
+from kernels.host_cupy import HostLaunch
 
+import minigrad
+import minigrad.nn.functional as F
+from minigrad import kernels, nn, optim
 from minigrad.backend import from_host, to_host
 from minigrad.kernels import reference
 from minigrad.testing import standin
@@ -112,3 +116,46 @@ def test_summing_rows_waits_once(cuda_on_standin):
     found = cuda_on_standin.sum_rows(*device)
     assert standin.synchronisations() == before + 1
     assert_same(found, reference.sum_rows(index, values))
+
+
+class Model(nn.Module):
+    """A language model: its loss for words and those after them, (T, B)."""
+
+    def __init__(self):
+        super().__init__()
+        self.words, self.layers, self.out = nn.Embedding(7, 4), nn.LSTM(4, 5, num_layers=2), nn.Linear(5, 7)
+
+    def forward(self, words, following):
+        hidden, _ = self.layers(self.words(words))
+        return F.linear_cross_entropy(
+            hidden.flatten(0, 1), self.out.weight, following.flatten(), linear_bias=self.out.bias
+        )
+
+
+def test_training_waits_nowhere_and_follows_the_cpu(cuda_on_standin, monkeypatch):
+    of = kernels.of
+    monkeypatch.setattr(
+        kernels, "of", lambda array: cuda_on_standin if isinstance(array, standin.StandinArray) else of(array)
+    )
+    text, trained = minigrad.tensor(np.arange(24).reshape(6, 4) * 3 % 7), []
+    for place in ("cpu", "standin"):
+        minigrad.manual_seed(0)
+        model = Model().to(place)
+        optimizer = optim.Adam(model.parameters(), lr=0.01)
+        words, following = text[:-1].to(place), text[1:].to(place)
+
+        def step(model=model, optimizer=optimizer, words=words, following=following):
+            optimizer.zero_grad()
+            model(words, following).backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 0.1)
+            optimizer.step()
+
+        step()
+        before = HostLaunch.launches
+        with standin.no_synchronisation():
+            step()
+        # The gradients' norm, their scale, and the update of all parameters are one launch each.
+        assert HostLaunch.launches - before == (3 if place == "standin" else 0)
+        trained.append([parameter.detach().cpu().numpy() for parameter in model.parameters()])
+    for a, b in zip(*trained, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
