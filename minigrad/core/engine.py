@@ -291,6 +291,8 @@ def _between(starts: Sequence[Edge], targets: Sequence[Edge]) -> set[Node]:
 def sum_to(gradient: Any, shape: Shape) -> Any:
     """Undo broadcasting: sum `gradient` over the dimensions that were stretched from `shape`."""
     extra = gradient.ndim - len(shape)
+    if extra < 0:
+        raise ValueError(f"a gradient of shape {tuple(gradient.shape)} has fewer dimensions than the input")
     stretched = [extra + dim for dim, size in enumerate(shape) if size == 1 and gradient.shape[extra + dim] != 1]
     return gradient.sum((*range(extra), *stretched)).reshape(shape)
 

@@ -427,6 +427,21 @@ def test_a_gradient_of_another_shape_names_op_input_and_shapes() -> None:
         total(_leaf(1, 2, 3)).backward()
 
 
+@primitive
+def flattened(input):
+    """Twice the input."""
+    return input * 2
+
+
+flattened.vjp(input=lambda g: (g * 2).reshape(-1))
+
+
+def test_a_gradient_of_the_right_size_and_another_shape_is_refused() -> None:
+    said = r"the rule of 'flattened' for 'input' gives a gradient of shape \(4,\), and the input has shape \(2, 2\) "
+    with pytest.raises(RuntimeError, match=said):
+        flattened(_leaf(1, 2, 3, 4).reshape(2, 2)).sum().backward()
+
+
 def test_an_input_without_a_name_is_counted() -> None:
     said = r"the rule of 'both' for input 1 gives a gradient of shape \(5,\), and the input has shape \(3,\)"
     with pytest.raises(RuntimeError, match=said):
