@@ -6,12 +6,12 @@ weight gradients. A step writes into memory that is there already, in as few cal
 sigmoid(x) = tanh(x / 2) / 2 + 1/2: one tanh serves all gates.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from minigrad.kernels import pool
+from minigrad.kernels import memory, pool
 from minigrad.kernels.common import Needs, time_order
 from minigrad.kernels.cpu_steps import (
     Spans,
@@ -37,6 +37,9 @@ Array: TypeAlias = np.ndarray[Any, Any]
 # Elements worth a thread of their own. After a product the threads of BLAS go on spinning for a while, and one of ours
 # has to share its core with them: 400 x 800 gates are done sooner by one alone.
 GRAIN = 1 << 20
+# Rows of the input that are multiplied at a time where nothing is kept: in pieces half that long, products of 650 units
+# take a tenth longer.
+ROWS = 1 << 9
 
 
 def _share_steps(work: pool.Work, blocks: Sequence[Array]) -> None:
@@ -55,6 +58,36 @@ def _starts(after: Sequence[Array], first: Array, reverse: bool) -> list[Array]:
     return before
 
 
+def _without_residuals(
+    input: Array, h: Array, w_ih: Array, w_hh: Array, bias: Array | None, spans: Spans, reverse: bool,
+    step: Callable[[Array, Array, int], None],
+) -> Array:  # fmt: skip
+    """The output of a recurrence that nothing is kept of. Its state `h` (H, B) moves along time in place, by
+    step(w_hh h, what comes from the input, b), the first two (K*H, b), over the first b sequences.
+
+    A sequence that has ended, or not begun, keeps its column meanwhile: in the end `h` holds the last states. What
+    comes from the input is multiplied for ROWS rows at a time: memory is needed for the output, and for little beside.
+    """
+    B, rows, order = h.shape[1], w_hh.shape[0], time_order(len(spans), reverse)
+    output = memory.empty((*input.shape[:-1], h.shape[0]), input.dtype)
+    source, below = flat(input), flat(output)
+    scratch = memory.empty((rows * B,), input.dtype)
+    count = max(1, ROWS // max(1, B))
+    for at in range(0, len(order), count):
+        steps = order[at : at + count]
+        first, last = sorted((steps[0], steps[-1]))
+        start = spans[first].start
+        from_input = project(source[start : spans[last].stop], w_ih, bias)
+        for t in steps:
+            span = spans[t]
+            b = span.stop - span.start
+            z, state = scratch[: rows * b].reshape(rows, b), h[:, :b]
+            np.matmul(w_hh, state, out=z)
+            step(z, from_input[:, span.start - start : span.stop - start], b)
+            below[span] = state.T
+    return output
+
+
 # ----------------------------------------------------------------------------------------------------------------- LSTM
 
 
@@ -63,36 +96,50 @@ def lstm_forward(
     *, reverse: bool, keep: bool, batch_sizes: BatchSizes = None,
 ) -> tuple[tuple[Array, Array, Array], tuple[Any, ...] | None]:  # fmt: skip
     """An LSTM over a sequence. Gives (output, h_n, c_n), residuals."""
-    (B, H), spans = h0.shape, spans_of(input, batch_sizes)
-    from_input = project(input, w_ih, sum_biases(b_ih, b_hh))
-    gates = blocks(4 * H, spans, input.dtype, shared=not keep)
-    h_after, c_after = (blocks(H, spans, input.dtype) for _ in range(2))
+    H, spans, bias = h0.shape[1], spans_of(input, batch_sizes), sum_biases(b_ih, b_hh)
     h_first, c_first = turned(h0), turned(c0)
-    scratch = np.empty((H * B,), input.dtype)
+    if not keep:
+        h, c = h_first, c_first
+
+        def step(z: Array, x: Array, b: int) -> None:
+            _lstm_step(z, x, c[:, :b], c[:, :b], h[:, :b])
+
+        output = _without_residuals(input, h, w_ih, w_hh, bias, spans, reverse, step)
+        return (output, turned(h), turned(c)), None
+    from_input = project(input, w_ih, bias)
+    gates = blocks(4 * H, spans, input.dtype)
+    h_after, c_after = (blocks(H, spans, input.dtype) for _ in range(2))
     h_before, c_before = h_first, c_first
     for t in time_order(len(spans), reverse):
         z, h, c = gates[t], h_after[t], c_after[t]
         b = h.shape[1]  # the sequences this step has
         np.matmul(w_hh, carried(h_before, h_first, b), out=z)
-        z += from_input[:, spans[t]]
-        i_f, g, o = z[: 2 * H], z[2 * H : 3 * H], z[3 * H :]
-        i_f *= 0.5
-        o *= 0.5
-        np.tanh(z, out=z)
-        i_f *= 0.5
-        i_f += 0.5
-        o *= 0.5
-        o += 0.5
-        written = scratch[: H * b].reshape(H, b)
-        np.multiply(z[:H], g, out=written)  # i g
-        np.multiply(z[H : 2 * H], carried(c_before, c_first, b), out=c)  # f c
-        c += written
-        np.tanh(c, out=h)
-        h *= o
+        _lstm_step(z, from_input[:, spans[t]], carried(c_before, c_first, b), c, h)
         h_before, c_before = h, c
-    results = rows(h_after, spans, (*input.shape[:-1], H), input.dtype), ends(h_after, h0, reverse)
-    residuals = (input, h0, c0, w_ih, w_hh, gates, h_after, c_after, spans, reverse) if keep else None
-    return (*results, ends(c_after, c0, reverse)), residuals
+    output = rows(h_after, spans, (*input.shape[:-1], H), input.dtype)
+    residuals = (input, h0, c0, w_ih, w_hh, gates, h_after, c_after, spans, reverse)
+    return (output, ends(h_after, h0, reverse), ends(c_after, c0, reverse)), residuals
+
+
+def _lstm_step(z: Array, x: Array, c_before: Array, c: Array, h: Array) -> None:
+    """From z = w_hh h and what comes from the input x, (4H, b), to the gates in z, the cell c and the state h, (H, b).
+
+    `c` may be `c_before` itself."""
+    H = h.shape[0]
+    z += x
+    i_f, g, o = z[: 2 * H], z[2 * H : 3 * H], z[3 * H :]
+    i_f *= 0.5
+    o *= 0.5
+    np.tanh(z, out=z)
+    i_f *= 0.5
+    i_f += 0.5
+    o *= 0.5
+    o += 0.5
+    np.multiply(z[H : 2 * H], c_before, out=c)  # f c
+    np.multiply(z[:H], g, out=h)  # i g, where there is room
+    c += h
+    np.tanh(c, out=h)
+    h *= o
 
 
 def _lstm_local(
@@ -178,34 +225,49 @@ def gru_forward(
 ) -> tuple[tuple[Array, Array], tuple[Any, ...] | None]:  # fmt: skip
     """A GRU over a sequence. Gives (output, h_n), residuals."""
     H, spans = h0.shape[1], spans_of(input, batch_sizes)
-    from_input = project(input, w_ih, b_ih)
-    gates = blocks(3 * H, spans, input.dtype, shared=not keep)
-    hidden_n = blocks(H, spans, input.dtype, shared=not keep)
-    h_after = blocks(H, spans, input.dtype)
     h_first = turned(h0)
+    if not keep:
+        h = h_first
+
+        def step(z: Array, x: Array, b: int) -> None:
+            _gru_step(z, x, b_hh, None, h[:, :b], h[:, :b])
+
+        return (_without_residuals(input, h, w_ih, w_hh, b_ih, spans, reverse, step), turned(h)), None
+    from_input = project(input, w_ih, b_ih)
+    gates, hidden_n = (blocks(width, spans, input.dtype) for width in (3 * H, H))
+    h_after = blocks(H, spans, input.dtype)
     state = h_first
     for t in time_order(len(spans), reverse):
-        z, hn, h = gates[t], hidden_n[t], h_after[t]
+        z, h = gates[t], h_after[t]
         before = carried(state, h_first, h.shape[1])
         np.matmul(w_hh, before, out=z)
-        if b_hh is not None:
-            z += b_hh[:, None]
-        rz, n, x = z[: 2 * H], z[2 * H :], from_input[:, spans[t]]
-        hn[...] = n
-        rz += x[: 2 * H]
-        rz *= 0.5
-        np.tanh(rz, out=rz)
-        rz *= 0.5
-        rz += 0.5
-        n *= rz[:H]
-        n += x[2 * H :]
-        np.tanh(n, out=n)
-        np.subtract(before, n, out=h)
-        h *= rz[H:]
-        h += n
+        _gru_step(z, from_input[:, spans[t]], b_hh, hidden_n[t], before, h)
         state = h
     results = rows(h_after, spans, (*input.shape[:-1], H), input.dtype), ends(h_after, h0, reverse)
-    return results, (input, h0, w_ih, w_hh, gates, hidden_n, h_after, spans, reverse) if keep else None
+    return results, (input, h0, w_ih, w_hh, gates, hidden_n, h_after, spans, reverse)
+
+
+def _gru_step(z: Array, x: Array, b_hh: Array | None, hidden_n: Array | None, before: Array, h: Array) -> None:
+    """From z = w_hh h and what comes from the input x, (3H, b), to the gates in z and the state h, (H, b).
+
+    `hidden_n` (H, b), if wanted, is what r multiplies. `h` may be `before` itself."""
+    H = h.shape[0]
+    if b_hh is not None:
+        z += b_hh[:, None]
+    rz, n = z[: 2 * H], z[2 * H :]
+    if hidden_n is not None:
+        hidden_n[...] = n
+    rz += x[: 2 * H]
+    rz *= 0.5
+    np.tanh(rz, out=rz)
+    rz *= 0.5
+    rz += 0.5
+    n *= rz[:H]
+    n += x[2 * H :]
+    np.tanh(n, out=n)
+    np.subtract(before, n, out=h)
+    h *= rz[H:]
+    h += n
 
 
 def _gru_local(
@@ -274,22 +336,35 @@ def rnn_forward(
     *, nonlinearity: str, reverse: bool, keep: bool, batch_sizes: BatchSizes = None,
 ) -> tuple[tuple[Array, Array], tuple[Any, ...] | None]:  # fmt: skip
     """A simple recurrent network over a sequence. Gives (output, h_n), residuals."""
-    H, spans = h0.shape[1], spans_of(input, batch_sizes)
-    from_input = project(input, w_ih, sum_biases(b_ih, b_hh))
-    h_after = blocks(H, spans, input.dtype)
+    H, spans, bias = h0.shape[1], spans_of(input, batch_sizes), sum_biases(b_ih, b_hh)
     h_first = turned(h0)
+    if not keep:
+        h = h_first
+
+        def step(z: Array, x: Array, b: int) -> None:
+            z += x
+            _rnn_step(z, nonlinearity, h[:, :b])
+
+        return (_without_residuals(input, h, w_ih, w_hh, bias, spans, reverse, step), turned(h)), None
+    from_input = project(input, w_ih, bias)
+    h_after = blocks(H, spans, input.dtype)
     state = h_first
     for t in time_order(len(spans), reverse):
         h = h_after[t]
         np.matmul(w_hh, carried(state, h_first, h.shape[1]), out=h)
         h += from_input[:, spans[t]]
-        if nonlinearity == "tanh":
-            np.tanh(h, out=h)
-        else:
-            np.maximum(h, 0, out=h)
+        _rnn_step(h, nonlinearity, h)
         state = h
     results = rows(h_after, spans, (*input.shape[:-1], H), input.dtype), ends(h_after, h0, reverse)
-    return results, (input, h0, w_ih, w_hh, h_after, nonlinearity, spans, reverse) if keep else None
+    return results, (input, h0, w_ih, w_hh, h_after, nonlinearity, spans, reverse)
+
+
+def _rnn_step(z: Array, nonlinearity: str, h: Array) -> None:
+    """The state h of what adds up to it, (H, b)."""
+    if nonlinearity == "tanh":
+        np.tanh(z, out=h)
+    else:
+        np.maximum(z, 0, out=h)
 
 
 def rnn_backward(

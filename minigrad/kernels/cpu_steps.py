@@ -34,13 +34,10 @@ def spans_of(input: Array, batch_sizes: BatchSizes) -> Spans:
     return [slice(end - size, end) for size, end in zip(sizes, accumulate(sizes))]
 
 
-def blocks(F: int, spans: Spans, dtype: Any, shared: bool = False) -> list[Array]:
-    """A block (F, b) for each step; with `shared` all in one place, for what is not needed later."""
-    widths = [span.stop - span.start for span in spans]
-    most = max(widths, default=0) if shared else sum(widths)
-    whole = memory.empty((F * most,), dtype)
-    starts = [0 if shared else F * span.start for span in spans]
-    return [whole[start : start + F * width].reshape(F, width) for start, width in zip(starts, widths)]
+def blocks(F: int, spans: Spans, dtype: Any) -> list[Array]:
+    """A block (F, b) for each step."""
+    whole = memory.empty((F * (spans[-1].stop if spans else 0),), dtype)
+    return [whole[F * span.start : F * span.stop].reshape(F, span.stop - span.start) for span in spans]
 
 
 def carried(state: Array, first: Array, b: int) -> Array:

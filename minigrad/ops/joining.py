@@ -11,7 +11,7 @@ from minigrad.core.primitive import primitive
 from minigrad.core.tensor import Tensor
 from minigrad.ops import conversion
 from minigrad.ops.method import function, method
-from minigrad.ops.shape import dim_of, expand_sizes, or_named, ravel, reshape, sizes_of, squeeze, transpose, unsqueeze
+from minigrad.ops.shape import dim_of, expand_sizes, or_named, ravel, reshape, sizes_of, transpose, unsqueeze
 
 
 @primitive(promote=True)
@@ -61,17 +61,31 @@ def _check_sequence(tensors: Any, name: str) -> None:
         raise RuntimeError(f"{name} needs at least one tensor, the sequence is empty")
 
 
+@primitive(promote=True)
+def stacked(*tensors: Array, dim: int) -> Array:
+    """Tensors of one shape side by side in a new dimension."""
+    return namespace(tensors[0]).stack(tensors, dim)
+
+
+stacked.vjp(tensors=lambda g, needs, dim: [_layer(g, dim, place) if need else None for place, need in enumerate(needs)])
+
+
+def _layer(array: Any, dim: int, place: int) -> Any:
+    """The slice at one place of a dimension, without it; a view also where it is a number."""
+    return array[(*(slice(None),) * dim, place, ...)]
+
+
 @function()
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Tensors of one shape side by side in a new dimension."""
     _check_sequence(tensors, "stack")
-    shapes = {tuple(tensor.shape) for tensor in tensors}
+    shapes = {tuple(tensor._array.shape) for tensor in tensors}
     if len(shapes) > 1:
         raise RuntimeError(
             f"stack: the tensors must have one shape, these have {' and '.join(map(str, sorted(shapes)))}"
         )
     at = dim_of(dim, tensors[0].ndim + 1, "stack")
-    return concatenated(*[unsqueeze(tensor, at) for tensor in tensors], dim=at)
+    return stacked(*tensors, dim=at)
 
 
 @function()
@@ -153,11 +167,20 @@ def tensor_split(input: Tensor, indices_or_sections: int | Sequence[int], dim: i
     )
 
 
+@primitive(outputs="*", view=True)
+def unbound(input: Array, dim: int = 0) -> Any:
+    """The slices along `dim`, without it."""
+    return tuple([_layer(input, dim, place) for place in range(input.shape[dim])])
+
+
+unbound.vjp(input=lambda g, dim: stacked(*g, dim=dim))
+
+
 @method()
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """The slices along `dim`, without it."""
     at = dim_of(dim, input.ndim, "unbind")
-    return tuple([squeeze(piece, at) for piece in split(input, 1, at)]) if input.shape[at] else ()
+    return unbound(input, dim=at) if input.shape[at] else ()
 
 
 @method(only=True)

@@ -2,13 +2,14 @@
 
 import itertools
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from minigrad.kernels import cpu, pool, reference
+from minigrad.kernels import cpu, cpu_recurrent, memory, pool, reference
 from minigrad.testing.running import frozen
 
 KINDS = {"lstm": 4, "gru": 3, "rnn": 1}  # gates
@@ -237,6 +238,33 @@ def test_keep_false_gives_the_same_results_and_no_residuals(kind, sizes, reverse
         for found, want in zip(results, kept, strict=True):
             np.testing.assert_array_equal(found, want)
             assert not any(np.shares_memory(found, a) for a in arguments if a is not None)
+
+
+@given(sizes=sizes, rows=st.integers(1, 9), data=st.data(), **common)
+def test_without_residuals_in_pieces_of_any_size(kind, sizes, reverse, bias, seed, nonlinearity, rows, data):
+    batch_sizes = draw_batch_sizes(data, sizes)
+    arguments = draw_arguments(kind, sizes, bias, seed, batch_sizes=batch_sizes)
+    kwargs = settings_of(kind, reverse, nonlinearity) | {"batch_sizes": batch_sizes, "keep": False}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cpu_recurrent, "ROWS", rows)
+        results, _ = forward(cpu, kind, arguments, **kwargs)
+    for found, want in zip(results, forward(reference, kind, arguments, **kwargs)[0], strict=True):
+        np.testing.assert_allclose(found, want, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_without_residuals_memory_is_for_the_output(kind, monkeypatch):
+    """Gates, cells or input products of all steps would each take as much as the output, or several times as much."""
+    monkeypatch.setattr(memory, "_blocks", [])
+    arguments = draw_arguments(kind, (600, 32, 4, 16), True, seed=1)
+    tracemalloc.start()
+    try:
+        (output, *_), _ = forward(cpu, kind, arguments, keep=False, **settings_of(kind, False))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    few = 2 * KINDS[kind] * 16 * cpu_recurrent.ROWS * output.itemsize  # input products, the last and the next
+    assert output.nbytes <= peak < 1.2 * output.nbytes + few
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))

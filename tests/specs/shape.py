@@ -104,6 +104,24 @@ def _joined(*tensors: Host, dim: int) -> Host:
 
 
 @st.composite
+def _stacked(draw: st.DrawFn) -> Arguments:
+    shape = draw(shapes())
+    tensors = [draw(arrays(shape)) for _ in range(draw(st.integers(1, 3)))]
+    return tensors, {"dim": draw(st.integers(0, len(shape)))}
+
+
+def _side_by_side(*tensors: Host, dim: int) -> Host:
+    shape = tensors[0].shape
+    return np.concatenate([x.reshape(*shape[:dim], 1, *shape[dim:]) for x in tensors], axis=dim)
+
+
+@st.composite
+def _unbound(draw: st.DrawFn) -> Arguments:
+    x = draw(arrays(shapes(min_dims=1, min_side=1)))
+    return [x], {"dim": draw(st.integers(0, x.ndim - 1))}
+
+
+@st.composite
 def _split(draw: st.DrawFn) -> Arguments:
     shape = draw(shapes(min_dims=1, max_side=5))
     dim = draw(st.integers(0, len(shape) - 1))
@@ -174,6 +192,8 @@ SPECS = [
     OpSpec("flipped", _reversed, _flipped()),
     OpSpec("roll", _rolled, _roll()),
     OpSpec("concatenated", _joined, _concatenated()),
+    OpSpec("stacked", _side_by_side, _stacked()),
+    OpSpec("unbound", lambda x, dim: tuple(np.moveaxis(x, dim, 0)), _unbound()),
     OpSpec("split_with_sizes", _pieces, _split()),
     OpSpec("tril", _lower, _triangle()),
     OpSpec("triu", _upper, _triangle()),
