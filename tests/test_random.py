@@ -231,13 +231,59 @@ def test_multinomial_never_draws_a_weight_of_zero(weights: list[float], seed: in
     assert set(Generator(seed).multinomial(array, 50, True)) <= set(np.flatnonzero(array))
 
 
+def _rows_of(C: int) -> st.SearchStrategy[list[int]]:
+    """C weights, whole numbers, so that no sum is rounded; not all 0."""
+    return st.lists(st.integers(0, 9), min_size=C, max_size=C).filter(any)
+
+
 def test_a_point_on_the_border_falls_to_the_next_category_that_has_weight() -> None:
     class Borders:
         def random(self, shape: tuple[int, int]) -> np.ndarray:
             return np.array([[0.0, 0.25, 0.5, np.nextafter(1.0, 0.0)]])
 
-    found = random._sample_again(Borders(), np.array([[0.0, 1.0, 0.0, 1.0, 2.0, 0.0]]), 4)  # type: ignore[arg-type]
+    weights = np.array([[0.0, 1.0, 0.0, 1.0, 2.0, 0.0]])
+    found = random._sample_again(Borders(), weights, 4)  # type: ignore[arg-type]
     assert found.tolist() == [[1, 3, 4, 4]]
+
+    class InColumns:
+        def random(self, shape: tuple[int, int]) -> np.ndarray:
+            return Borders().random(shape).T
+
+    found = random._sample_one(InColumns(), np.repeat(weights, 4, axis=0))  # type: ignore[arg-type]
+    assert found.tolist() == [[1], [3], [4], [4]]
+
+
+@given(
+    st.integers(1, 60).flatmap(lambda C: st.lists(_rows_of(C), min_size=1, max_size=3)),
+    st.sampled_from([(np.float16, 0), (np.float32, 124), (np.float64, 0), (np.float64, -1074), (np.float64, 1020)]),
+    st.integers(0, 2**32),
+)
+def test_one_sample_is_the_first_of_several(rows: list[list[int]], kind: Any, seed: int) -> None:
+    dtype, exponent = kind
+    weights = np.ldexp(np.array(rows, dtype), exponent)
+    again = random._sample_again(np.random.default_rng(seed), weights.astype(np.float64), 1)
+    np.testing.assert_array_equal(random._sample_one(np.random.default_rng(seed), weights), again)
+
+
+@given(
+    st.lists(st.sampled_from([0.0, 1e-45, 5e-324, 1e-7, 0.1, 1.0, 3e38, 1e308]), min_size=1, max_size=40).filter(any),
+    st.sampled_from([np.float32, np.float64]),
+    st.sampled_from([0.0, 1e-17, 0.1, 0.5, 0.999, np.nextafter(1.0, 0.0)]),
+)
+def test_one_sample_always_has_weight(listed: list[float], dtype: Any, point: float) -> None:
+    class Stream:
+        def random(self, shape: tuple[int, int]) -> np.ndarray:
+            return np.full(shape, point)
+
+    with np.errstate(over="ignore"):
+        weights = np.minimum(np.array([listed]), np.finfo(dtype).max).astype(dtype)
+    if weights.any():
+        assert weights[0, random._sample_one(Stream(), weights)[0, 0]] > 0  # type: ignore[arg-type]
+
+
+def test_a_point_beside_the_weights_comes_back_in() -> None:
+    for point, place in [(-1e-9, 1), (0.0, 1), (0.3, 3), (0.4, 3), (1.0, 3)]:
+        assert random._place_of(point, np.array([0.0, 0.1, 0.0, 0.3, 0.0]))[0] == place
 
 
 @pytest.mark.parametrize(
@@ -246,6 +292,7 @@ def test_a_point_on_the_border_falls_to_the_next_category_that_has_weight() -> N
         ([1.0, 2.0], 3, False),
         ([1.0, 2.0], 0, True),
         ([0.0, 0.0], 1, True),
+        ([[1.0, 1.0], [0.0, 0.0]], 1, True),
         ([-1.0, 2.0], 1, True),
         ([1.0, float("nan")], 1, True),
         ([1.0, float("inf")], 1, True),
