@@ -256,7 +256,8 @@ def log_softmax(x: Array, dim: int) -> Array:
     if not x.size:
         return np.empty_like(x)
     shifted = np.subtract(x, x.max(axis=dim, keepdims=True))
-    shifted -= np.log(np.exp(shifted).sum(axis=dim, keepdims=True))
+    exponentials = np.exp(shifted, out=memory.empty(x.shape, x.dtype))
+    shifted -= np.log(exponentials.sum(axis=dim, keepdims=True))
     return shifted
 
 

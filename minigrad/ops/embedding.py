@@ -53,7 +53,9 @@ def embedding_rows(
     *, padding_idx: int | None = None, scale_grad_by_freq: bool = False, sparse: bool = False, keep: bool,
 ) -> Any:  # fmt: skip
     """Rows of `weight` (V, D) at the places in `input` (...): (..., D)."""
-    return weight[input], (input, weight.shape, padding_idx, scale_grad_by_freq, sparse) if keep else None
+    # For 700 rows take() needs half the time of weight[input]; but it would copy a table of other strides.
+    rows = namespace(weight).take(weight, input, axis=0) if weight.flags.c_contiguous else weight[input]
+    return rows, (input, weight.shape, padding_idx, scale_grad_by_freq, sparse) if keep else None
 
 
 @embedding_rows.backward

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import minigrad
 import minigrad.nn.functional as F
 from minigrad import Tensor
+from minigrad.ops.bounds import first_outside
 from minigrad.testing.strategies import Host, arrays, axis, integers, shapes
 
 
@@ -205,3 +206,17 @@ def test_each_place_has_an_element_of_its_own(name: str) -> None:
     for shape in ((1, 1), (0, 2), (2,)):
         with pytest.raises(RuntimeError, match=f"^{name}: src has shape .* an element of src for each place"):
             getattr(x, name)(0, index, minigrad.ones(shape))
+
+
+@given(
+    st.lists(st.lists(st.integers(-3, 9), min_size=3, max_size=3), max_size=4),
+    st.sampled_from([np.int8, np.int32, np.int64, np.dtype(">i8")]),
+    st.integers(0, 8),
+    st.sampled_from([None, -1, 8]),
+    st.sampled_from(["C", "F"]),
+)
+def test_the_first_number_outside(rows: Any, dtype: Any, size: int, ignored: int | None, order: Any) -> None:
+    index = np.array(rows, dtype, order=order)
+    inside = [0 <= number < size or number == ignored for number in index.ravel().tolist()]
+    place = first_outside(index, size, ignored)
+    assert place == (None if all(inside) else np.unravel_index(inside.index(False), index.shape))
