@@ -6,6 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import minigrad
 from minigrad import nn
@@ -30,6 +32,38 @@ def test_a_state_can_be_carried_over(kind: str) -> None:
     close(minigrad.cat([first, second]), whole, 1e-12)
     for one, other in zip(parts(end), parts(last), strict=True):
         close(one, other, 1e-12)
+
+
+@given(
+    kind=st.sampled_from(["RNN", "LSTM", "GRU"]),
+    layers=st.integers(1, 3),
+    bidirectional=st.booleans(),
+    batch_first=st.booleans(),
+    batch=st.sampled_from([None, 0, 1, 3]),
+    steps=st.integers(1, 3),
+    switch=st.sampled_from([minigrad.no_grad, minigrad.inference_mode]),
+)
+def test_what_is_not_recorded_is_the_same(
+    kind: str, layers: int, bidirectional: bool, batch_first: bool, batch: int | None, steps: int, switch: Any
+) -> None:
+    """Without a graph states take another way, into the layers and out; none of it reaches the states that came in."""
+    settings = {"bidirectional": bidirectional, "batch_first": batch_first, "dtype": minigrad.float64}
+    module = getattr(nn, kind)(3, 4, layers, **settings)
+    places, rows = layers * (2 if bidirectional else 1), () if batch is None else (batch,)
+    states = [minigrad.randn(places, *rows, 4, dtype=minigrad.float64) for _ in range(module.states)]
+    x = minigrad.randn(*((*rows, steps) if batch_first else (steps, *rows)), 3, dtype=minigrad.float64)
+    before = [state.clone() for state in states]
+    hx = tuple(states) if kind == "LSTM" else states[0]
+    output, last = module(x, hx)
+    with switch():
+        bare_output, bare_last = module(x, hx)
+        for one, other in zip((bare_output, *parts(bare_last)), (output, *parts(last)), strict=True):
+            assert one.shape == other.shape
+            assert not one.requires_grad
+            close(one, other, 1e-14)
+            one.fill_(0)
+    for one, other in zip(states, before, strict=True):
+        close(one, other, 0)
 
 
 @kinds
