@@ -7,6 +7,7 @@ sigmoid(x) = tanh(x / 2) / 2 + 1/2: one tanh serves all gates.
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -58,6 +59,12 @@ def _starts(after: Sequence[Array], first: Array, reverse: bool) -> list[Array]:
     return before
 
 
+@cache
+def _half(dtype: Any) -> Array:
+    """0.5 as an array: a Python number is converted in every call, 0.3 microseconds of 0.6 for 256 gates."""
+    return np.array(0.5, dtype)
+
+
 def _without_residuals(
     input: Array, h: Array, w_ih: Array, w_hh: Array, bias: Array | None, spans: Spans, reverse: bool,
     step: Callable[[Array, Array, int], None],
@@ -71,7 +78,7 @@ def _without_residuals(
     B, rows, order = h.shape[1], w_hh.shape[0], time_order(len(spans), reverse)
     output = memory.empty((*input.shape[:-1], h.shape[0]), input.dtype)
     source, below = flat(input), flat(output)
-    scratch = memory.empty((rows * B,), input.dtype)
+    scratch = np.empty((rows * B,), input.dtype)
     count = max(1, ROWS // max(1, B))
     for at in range(0, len(order), count):
         steps = order[at : at + count]
@@ -127,14 +134,15 @@ def _lstm_step(z: Array, x: Array, c_before: Array, c: Array, h: Array) -> None:
     `c` may be `c_before` itself."""
     H = h.shape[0]
     z += x
+    half = _half(z.dtype)
     i_f, g, o = z[: 2 * H], z[2 * H : 3 * H], z[3 * H :]
-    i_f *= 0.5
-    o *= 0.5
+    i_f *= half
+    o *= half
     np.tanh(z, out=z)
-    i_f *= 0.5
-    i_f += 0.5
-    o *= 0.5
-    o += 0.5
+    i_f *= half
+    i_f += half
+    o *= half
+    o += half
     np.multiply(z[H : 2 * H], c_before, out=c)  # f c
     np.multiply(z[:H], g, out=h)  # i g, where there is room
     c += h
@@ -258,10 +266,11 @@ def _gru_step(z: Array, x: Array, b_hh: Array | None, hidden_n: Array | None, be
     if hidden_n is not None:
         hidden_n[...] = n
     rz += x[: 2 * H]
-    rz *= 0.5
+    half = _half(z.dtype)
+    rz *= half
     np.tanh(rz, out=rz)
-    rz *= 0.5
-    rz += 0.5
+    rz *= half
+    rz += half
     n *= rz[:H]
     n += x[2 * H :]
     np.tanh(n, out=n)

@@ -79,7 +79,7 @@ def columns(each: Sequence[Array], spans: Spans, F: int, dtype: Any) -> Array:
 
 def turned(state: Array) -> Array:
     """(B, H) as (H, B), or back, in memory of its own."""
-    return np.array(state.T, order="C")
+    return state.T.copy()
 
 
 def gradient_of_last(g: Array | None, like: Array) -> Array:
