@@ -45,8 +45,8 @@ def _apart(state: Tensor) -> Sequence[Tensor]:
 def _together(states: Sequence[Tensor]) -> Tensor:
     """The states of all places, (B, H) each, as (L*D, B, H); one needs no copy."""
     if not mode.grad:
-        arrays = [state._array for state in states]
-        return wrap(arrays[0][None] if len(arrays) == 1 else namespace(arrays[0]).stack(arrays))
+        arrays = [state._array[None] for state in states]
+        return wrap(arrays[0] if len(arrays) == 1 else namespace(arrays[0]).concatenate(arrays))
     return states[0].unsqueeze(0) if len(states) == 1 else stack(states)
 
 
