@@ -1,11 +1,14 @@
 """How the cost of ours grows: each quantity doubled, the time beside the arithmetic.
 
 An exponent is the slope of log time over log size, next to that of the multiplications and additions. Small sizes cost
-more than their arithmetic, so a time may grow more slowly than that, and must not grow faster.
+more than their arithmetic, so a time may grow more slowly than that, and must not grow faster. Where it does, for a
+graph of thousands of nodes, it is Python's search for reference cycles, which goes through all that is alive time and
+again: the row without it tells. For memory, the arithmetic is the number of logits, tokens times vocabulary.
 """
 
 from __future__ import annotations
 
+import gc
 import math
 import statistics
 from collections.abc import Callable, Sequence
@@ -13,7 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from benchmarks import lstm_lm, small
+from benchmarks import lstm_lm, memory, small
 from benchmarks.libraries import Library, Work
 from benchmarks.timing import timed
 
@@ -22,12 +25,13 @@ BASE = lstm_lm.Size(V=8_000, H=256, L=1, T=32, B=32)
 
 @dataclass(frozen=True)
 class Growth:
-    """`times` in seconds and `work` in any unit, for each of `sizes`."""
+    """`times` in seconds, or bytes with the `unit` "MB", and `work` in any unit, for each of `sizes`."""
 
     name: str
     sizes: list[int]
     times: list[float]
     work: list[float]
+    unit: str = "ms"
 
     @property
     def exponent(self) -> float:
@@ -41,9 +45,10 @@ class Growth:
 
     def row(self) -> str:
         """One line of the table."""
-        shown = ", ".join(f"{time * 1e3:.3g}" for time in self.times)
+        scale = {"ms": 1e3, "MB": 1e-6}[self.unit]
+        shown = ", ".join(f"{time * scale:.3g}" for time in self.times)
         span = f"{self.sizes[0]:>9,} to {self.sizes[-1]:>10,}"
-        return f"{self.name:24s} {span}   {self.exponent:5.2f}  {self.demanded:5.2f}   {shown} ms"
+        return f"{self.name:24s} {span}   {self.exponent:5.2f}  {self.demanded:5.2f}   {shown} {self.unit}"
 
 
 HEADER = f"{'what grows':24s} {'from':>9s}    {'to':>10s}   time   work"
@@ -67,6 +72,9 @@ def measure(library: Library) -> list[Growth]:
     def graph(length: int) -> tuple[Work, float]:
         return small.chain(library, length), length
 
+    def graph_alone(length: int) -> tuple[Work, float]:
+        return _uncollected(small.chain(library, length)), length
+
     return [
         _grow("hidden size", step_of("H"), [128, 256, 512, 1024]),
         _grow("vocabulary", step_of("V"), [4_000, 8_000, 16_000, 32_000]),
@@ -74,7 +82,27 @@ def measure(library: Library) -> list[Growth]:
         _grow("batch", step_of("B"), [16, 32, 64, 128]),
         _grow("parameters, Adam", optimizer, [10**5, 10**6, 10**7, 5 * 10**7]),
         _grow("graph length", graph, [100, 1_000, 10_000, 50_000]),
+        _grow("graph length, no gc", graph_alone, [100, 1_000, 10_000, 50_000]),
+        _fused_loss([4_096, 8_192, 16_384, 32_768], BASE.V),
     ]
+
+
+def _uncollected(work: Work) -> Work:
+    """`work` while Python does not look for reference cycles, of which a graph has none."""
+
+    def run() -> object:
+        gc.disable()
+        try:
+            return work()
+        finally:
+            gc.enable()
+
+    return run
+
+
+def _fused_loss(tokens: list[int], vocabulary: int) -> Growth:
+    peaks = [float(memory.fused_loss_in_a_process(count, vocabulary)) for count in tokens]
+    return Growth("fused loss, tokens", tokens, peaks, [float(count) * vocabulary for count in tokens], "MB")
 
 
 def _grow(name: str, make: Callable[[int], tuple[Work, float]], sizes: list[int]) -> Growth:
