@@ -46,7 +46,14 @@ def _input_gradient(g: Any, input_shape: Any, other: Any) -> Any:
         return g[..., None] * other
     if len(input_shape) == 1:  # (k) @ (..., k, m)
         return (other @ g) if other.ndim == 2 else (other @ g[..., None])[..., 0]
-    return g @ other.mT
+    return _times(g, other.mT)
+
+
+def _times(x: Any, matrix: Any) -> Any:
+    """x @ matrix; of a stack times one matrix as one product, which NumPy would multiply matrix by matrix."""
+    if x.ndim <= 2 or matrix.ndim > 2:
+        return x @ matrix
+    return (as_rows(x) @ matrix).reshape(*x.shape[:-1], matrix.shape[-1])
 
 
 def _other_gradient(g: Any, input: Any, other_shape: Any) -> Any:
@@ -206,7 +213,7 @@ def _linear_weight_gradient(g: Any, input: Any, weight_shape: Any) -> Any:
 
 
 linear.vjp(
-    input=lambda g, weight: g @ weight if weight.ndim == 2 else g[..., None] * weight,
+    input=lambda g, weight: _times(g, weight) if weight.ndim == 2 else g[..., None] * weight,
     weight=lambda g, input, weight_shape: _linear_weight_gradient(g, input, weight_shape),
     bias=lambda g: g,  # the engine sums over the rows, as for any broadcast
 )

@@ -169,7 +169,10 @@ def test_diff_refuses() -> None:
 def test_var_and_std(name: str, drawn: Any, correction: float) -> None:
     x, dim, keepdim = drawn
     order = 2 if np.size(x) > 3 else 1  # of one or two elements PyTorch's second derivative of std is 0 * inf
-    agree(lambda library, x: getattr(x, name)(dim, correction=correction, keepdim=keepdim), x, order=1)
+    spread = np.size(x) > correction * np.size(
+        np.sum(x, axis=dim)
+    )  # divided by 0 or less, it has no gradient to agree on
+    agree(lambda library, x: getattr(x, name)(dim, correction=correction, keepdim=keepdim), x, order=int(spread))
     agree(lambda library, x: getattr(library, name)(x), x, order=order, rtol=1e-7)
     agree(lambda library, x: getattr(library, name)(x, dim=dim, unbiased=False, keepdim=keepdim), x)
     agree(lambda library, x: getattr(x, name)(unbiased=False) + getattr(x, name)(False), x)
@@ -188,7 +191,8 @@ def test_the_spread_of_equal_numbers_has_gradient_0() -> None:
 def test_norm(p: Any, drawn: Any) -> None:
     x, dim, keepdim = drawn
     x = np.where(x == 0, 0.25, x)
-    agree(lambda library, x: library.norm(x, p, dim, keepdim), x, rtol=1e-8)
+    if p != "fro" or np.ndim(dim) == 0 or len(dim) < 3:  # where PyTorch takes it for a norm of matrices
+        agree(lambda library, x: library.norm(x, p, dim, keepdim), x, rtol=1e-8)
     agree(lambda library, x: x.norm(p), x, order=2, rtol=1e-7, atol=1e-9)
     agree(lambda library, x: x.norm(p=p, dtype=library.float64), x.astype(np.float32), rtol=1e-6, atol=1e-6)
 
