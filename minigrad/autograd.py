@@ -17,7 +17,7 @@ from minigrad.core.modes import (
     no_grad,
     set_grad_enabled,
 )
-from minigrad.core.primitive import attach
+from minigrad.core.plan import attach
 from minigrad.core.tensor import Tensor, wrap
 
 __all__ = [

@@ -1,13 +1,11 @@
 """Calling an op: unwrap the tensors, agree on a dtype, compute, record a node, wrap the result.
 
-`make_function` makes the function that users call. `apply` is the general way through it; ops of one or two tensors
-and no settings take a lean way of their own, on which every step counts.
+`apply` is the general way through an op; those of one or two tensors and no settings have a lean one (`lean.py`).
 """
 
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +19,6 @@ from minigrad.core.errors import (
     describe,
     describe_location,
     forward_failed,
-    is_inside,
     shapes_do_not_broadcast,
     user_location,
 )
@@ -29,116 +26,12 @@ from minigrad.core.modes import mode
 from minigrad.core.tensor import Tensor, VersionCounter, wrap
 
 if TYPE_CHECKING:
-    from minigrad.core.primitive import Op, RulePlan
+    from minigrad.core.plan import RulePlan
+    from minigrad.core.primitive import Op
 
 _new = object.__new__
 _birth = engine._birth
-_getframe = sys._getframe
 _NUMBERS = frozenset({bool, int, float, complex})
-
-
-def make_function(op: Op) -> Any:
-    """The function users call. Ops of one or two tensors and no settings take a lean way, on which every step counts:
-    it does what `_apply` does where there is nothing to promote, no view to refresh and no mode to serve."""
-    count, defaults, forward = len(op.inputs), op.settings, op.forward
-    plain = not op.variadic and not op.required
-    lean = plain and count in (1, 2) and not (op.settings or op.several or op.view)
-    lean = lean and forward.__module__.startswith("minigrad.")  # an op of the user's may give a view and not say so
-    floats_only = op.promote == "float"
-    plans = op.lean_plans
-
-    @functools.wraps(forward)
-    def function(*args: Any, **given: Any) -> Any:
-        if given or len(args) != count or not plain:
-            return apply(op, *op.bind(args, given))
-        if not lean or mode.special:
-            return apply(op, args, defaults)
-        edges: Any
-        layout: Any
-        try:
-            if count == 1:
-                (a,) = args
-                x = a._array
-                if a._view is not None or (floats_only and x.dtype.kind not in "fc"):
-                    return apply(op, args, defaults)
-                out = forward(x)
-                edge = a._edge
-                if edge is None:
-                    plan: Any = None
-                else:
-                    plan, edges, layout = plans[1], (edge,), (out, x)
-                    counter = other_counter = a._counter
-            else:
-                a, b = args
-                x = a._array
-                if type(b) is float or type(b) is int:
-                    if not op.numbers or a._view is not None or x.dtype.kind != "f":
-                        return apply(op, args, defaults)
-                    y, second, other_counter = b, None, CONSTANT
-                else:
-                    y = b._array
-                    if (
-                        x.dtype is not y.dtype
-                        or type(x) is not type(y)
-                        or a._view is not None
-                        or b._view is not None
-                        or (floats_only and x.dtype.kind not in "fc")
-                    ):
-                        return apply(op, args, defaults)
-                    second, other_counter = b._edge, b._counter
-                out = forward(x, y)
-                edge = a._edge
-                layout, counter = (out, x, y), a._counter
-                if edge is None:
-                    if second is None:
-                        plan = None
-                    else:
-                        plan, edges = plans[2], (second,)
-                elif second is None:
-                    plan, edges = plans[1], (edge,)
-                else:
-                    plan, edges = plans[3], (edge, second)
-        except (AttributeError, ValueError, TypeError):
-            # Something that is no tensor, or a mistake: the general way handles the one and explains the other.
-            return apply(op, args, defaults)
-        if type(out) is not type(x):
-            out = namespace(x).asarray(out)
-            layout = (out, *layout[1:]) if plan is not None else ()
-        tensor = _new(Tensor)
-        tensor._array = out
-        tensor._view = tensor._leaf = None
-        tensor._counter = VersionCounter()
-        if plan is None or not mode.grad or not op.rules:
-            tensor._edge = None
-            return tensor
-        node = _new(Node)
-        node.plan, node.edges, node.shapes, node.extras = plan, edges, (out.shape,), None
-        if plan.words:
-            if plan.shapes_of:
-                layout += tuple([getattr(layout[place], "shape", ()) for place in plan.shapes_of])
-            node.saved = plan.collect(layout)
-        else:
-            node.saved = ()
-        kept = plan.kept_inputs
-        if plan.kept_outputs:  # just the result, of the rules that are written in terms of it
-            watched = (*plan.counters((counter, other_counter)), tensor._counter)
-            node.versions = watched + tuple([one.count for one in watched])
-        elif not kept:
-            node.versions = ()
-        elif len(kept) == 2:
-            node.versions = (counter, other_counter, counter.count, other_counter.count)
-        else:
-            if kept[0]:
-                counter = other_counter
-            node.versions = () if counter is CONSTANT else (counter, counter.count)
-        frame = _getframe(1)
-        code = frame.f_code
-        node.location = (code, frame.f_lasti) if is_inside.get(code.co_filename) is False else user_location(1)
-        node.birth = _birth()
-        tensor._edge = (node, 0)
-        return tensor
-
-    return function
 
 
 def record(

@@ -15,7 +15,8 @@ from minigrad.core import engine
 from minigrad.core.call import CONSTANT, check_one_device, check_result, explain, record
 from minigrad.core.engine import Node, floating
 from minigrad.core.modes import _Switch, mode, quiet
-from minigrad.core.primitive import Op, attach, primitive, register
+from minigrad.core.plan import attach
+from minigrad.core.primitive import Op, primitive, register
 from minigrad.core.tensor import Tensor, VersionCounter, wrap
 
 

@@ -16,7 +16,7 @@ class _Mode(threading.local):
     grad = True  # ops record the graph
     anomaly = False  # every result and every gradient is checked for NaN and infinity
     inference = False  # results carry no version and can never enter a graph
-    special = False  # anomaly or inference: the lean way through an op is closed
+    lean: bool | None = True  # what ops on the lean way go by: `grad`, or None where anomaly or inference closes it
 
     def __init__(self) -> None:
         self.before: list[dict[str, bool]] = []  # what the switches that are entered now will put back
@@ -43,7 +43,7 @@ class _Switch(ContextDecorator):
 def _set(values: dict[str, bool]) -> None:
     for name, value in values.items():
         setattr(mode, name, value)
-    mode.special = mode.anomaly or mode.inference
+    mode.lean = None if mode.anomaly or mode.inference else mode.grad
 
 
 def quiet() -> Any:

@@ -24,14 +24,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
-from operator import itemgetter
+from collections.abc import Callable
 from typing import Any
 
-from minigrad.backend import Array, is_array, namespace
-from minigrad.core import call, dtypes, engine
-from minigrad.core.engine import Node
-from minigrad.core.tensor import Tensor, VersionCounter, wrap
+from minigrad.backend import Array
+from minigrad.core import lean
+from minigrad.core.plan import RulePlan
 
 _ALIASES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "x1": "input", "x2": "other"}
 registry: dict[str, Op] = {}  # every primitive and fused op of the package, so that the tests leave none out
@@ -71,9 +69,8 @@ class Op:
         self.rules: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {}
         self.call: Callable[..., Any] = forward  # the public function, once it is made
         self.plans: dict[tuple[bool, ...], Any] = {}
-        self.lean_plans: list[Any] = [
-            None
-        ] * 4  # for one or two inputs, at 1 for the first's need plus 2 for the second's
+        # For one or two inputs, at 1 for the first's need plus 2 for the second's.
+        self.lean_plans: list[Any] = [None] * 4
 
     def add_rules(self, rules: dict[str, Callable[..., Any] | None]) -> None:
         """Read the rules' parameter names; a word outside the vocabulary fails here, at import."""
@@ -99,7 +96,7 @@ class Op:
                     )
             self.rules[name] = (rule, words)
         self.plans.clear()
-        if len(self.inputs) in (1, 2) and not self.variadic:
+        if self.rules and len(self.inputs) in (1, 2) and not self.variadic:
             both = len(self.inputs) == 2
             self.lean_plans[1:] = [
                 self.plan((first, second)[: len(self.inputs)]) if first or both else None
@@ -163,153 +160,6 @@ def _is_input(parameter: inspect.Parameter) -> bool:
     return annotation is parameter.empty or annotation is Array or str(annotation).split(" ")[0] in ("Array", "Tensor")
 
 
-class RulePlan:
-    """The rules of one op for one choice of inputs that need a gradient, and what they name."""
-
-    def __init__(self, op: Op, needs: tuple[bool, ...]) -> None:
-        self.op, self.name, self.needs = op, op.name, needs
-        self.outputs = len(op.outputs)
-        wanted = [op.variadic] if op.variadic else [name for name, need in zip(op.inputs, needs, strict=True) if need]
-        rules = [op.rules.get(str(name)) for name in wanted]
-        # What the rules name, each thing once, in a fixed order: the retention list.
-        named = {word for rule in rules if rule is not None for word in rule[1]}
-        flowing = {"g", "needs", *(f"g_{name}" for name in op.outputs)}
-        self.words = sorted(named - flowing)
-        layout = [*op.outputs, *op.inputs, *([op.variadic] if op.variadic else []), *op.settings]
-        shapes = [word for word in self.words if word not in layout]
-        self.shapes_of = [layout.index(word.removesuffix("_shape")) for word in shapes]
-        places = {name: place for place, name in enumerate([*layout, *shapes])}
-        self.collect = _pick([places[word] for word in self.words])
-        # Which of the retained things are inputs, whose versions are watched.
-        self.kept_inputs = [op.inputs.index(word) for word in self.words if word in op.inputs]
-        self.kept_outputs = [place for place, name in enumerate(op.outputs) if name in self.words]
-        self.keeps_variadic = op.variadic in self.words
-        self.counters = _pick(self.kept_inputs)
-        single = len(wanted) == 1 and not op.variadic and self.outputs == 1
-        self.function = rules[0][0] if rules and rules[0] is not None else None
-        self.rules = [None if rule is None else (rule[0], self._arguments(rule[1])) for rule in rules]
-        plain = len(rules) == 2 and None not in rules and not op.variadic and not op.several
-        self.pair: Any = self.rules if plain else None
-        self.simple = single and rules[0] is not None and rules[0][1] == ("g", *self.words)
-
-    def _arguments(self, words: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
-        """From (g or all gs, needs, saved) to a rule's arguments in the order it names them."""
-        flowing = (
-            ["g"] if not self.op.several or self.op.variable_outputs else [f"g_{name}" for name in self.op.outputs]
-        )
-        places = {name: place for place, name in enumerate([*flowing, "needs", *self.words])}
-        return _pick([places[word] for word in words])
-
-    def with_outputs(self, count: int) -> RulePlan:
-        """This plan for an op whose number of results varies."""
-        plan = object.__new__(RulePlan)
-        plan.__dict__.update(self.__dict__, outputs=count, simple=False)
-        return plan
-
-    def saved_name(self, position: int) -> str:
-        """What is watched at this position, for an error message."""
-        op = self.op
-        inputs = (
-            [str(op.variadic)] * len(self.needs) if self.keeps_variadic else [op.inputs[i] for i in self.kept_inputs]
-        )
-        outputs = [op.outputs[place] for place in self.kept_outputs]
-        names = [*inputs, *outputs]
-        return names[min(position, len(names) - 1)]
-
-    def backward(self, node: Node, g: Any, create_graph: bool) -> Sequence[Any]:
-        """Call the rules; on Tensors rebuilt from the saved arrays when the gradients are to be recorded."""
-        saved = engine.unpack(node)
-        if create_graph:
-            saved = self.rebuild(node, saved)
-        if self.simple:
-            return (self.function(g, *saved),)  # type: ignore[misc]
-        if self.pair is not None:
-            values = (g, self.needs, *saved)
-            (first, its), (second, others) = self.pair
-            return first(*its(values)), second(*others(values))
-        if self.op.several and not self.op.variable_outputs:
-            values = (*self._complete(node, g, create_graph), self.needs, *saved)
-        elif self.op.variable_outputs:
-            gs = g if isinstance(g, list) else [g]
-            values = (tuple(self._complete(node, gs, create_graph)), self.needs, *saved)
-        else:
-            values = (g, self.needs, *saved)
-        if self.op.variadic:
-            function, arguments = self.rules[0]  # type: ignore[misc]
-            gradients = function(*arguments(values))
-            return [gradient for gradient, need in zip(gradients, self.needs, strict=True) if need]
-        return [None if rule is None else rule[0](*rule[1](values)) for rule in self.rules]
-
-    def _complete(self, node: Node, gs: list[Any], create_graph: bool) -> list[Any]:
-        """Zeros, which take no memory, for the outputs that nothing used."""
-        like = next(g for g in gs if g is not None)
-        array = like._array if isinstance(like, Tensor) else like
-        xp = namespace(array)
-        result = []
-        for g, shape in zip(gs, node.shapes, strict=True):
-            if g is None:
-                g = xp.broadcast_to(xp.zeros((), array.dtype), shape)
-                g = wrap(g) if create_graph else g
-            result.append(g)
-        return result
-
-    def rebuild(self, node: Node, saved: tuple[Any, ...]) -> list[Any]:
-        """The saved arrays as Tensors in their places in the graph."""
-        op, edges, counters = self.op, iter(node.edges), self._counters(node)
-        edge_of = {
-            position: next(edges) for position, need in enumerate(self.needs) if need
-        }  # by position among the inputs
-        result: list[Any] = []
-        for word, value in zip(self.words, saved, strict=True):
-            watching: Any = counters.get(word)  # none for a number, which nothing writes
-            if word == op.variadic:
-                places = [edge_of.get(position) for position in range(len(value))]
-                result.append(tuple(map(attach, value, places, watching)))
-            elif word in op.outputs and op.variable_outputs:
-                places = [(node, index) for index in range(len(value))]
-                result.append(tuple(map(attach, value, places, watching)))
-            elif word in op.outputs:
-                result.append(attach(value, (node, op.outputs.index(word)), watching))
-            elif word in op.inputs:
-                result.append(attach(value, edge_of.get(op.inputs.index(word)), watching))
-            else:
-                result.append(value)
-        return result
-
-    def _counters(self, node: Node) -> dict[Any, Any]:
-        """What watches the saved inputs and results, by their names: one counter, or one for each of several."""
-        watching, op = engine.watching(node), self.op
-        if not watching:
-            return {}
-        count = len(self.needs) if self.keeps_variadic else len(self.kept_inputs)
-        inputs, outputs = watching[:count], watching[count:]
-        if op.variable_outputs:
-            by_output = {"ans": outputs}
-        else:
-            by_output = {op.outputs[place]: one for place, one in zip(self.kept_outputs, outputs, strict=True)}
-        if self.keeps_variadic:
-            return {op.variadic: inputs, **by_output}
-        return {op.inputs[place]: one for place, one in zip(self.kept_inputs, inputs, strict=True)} | by_output
-
-
-def _pick(places: list[int]) -> Callable[[Any], tuple[Any, ...]]:
-    """`itemgetter` that always gives a tuple, also for one place or none."""
-    if len(places) == 1:
-        return itemgetter(slice(places[0], places[0] + 1))
-    return itemgetter(*places) if places else itemgetter(slice(0, 0))
-
-
-def attach(array: Any, edge: engine.Edge | None, counter: VersionCounter) -> Any:
-    """A Tensor of a saved array, at the place in the graph its value came from; `counter` watches its memory, so that
-    what is computed from it now notices a later write, too."""
-    if not is_array(array):
-        return array
-    tensor = wrap(array)
-    tensor._edge = edge if dtypes.is_floating(array.dtype) else None
-    tensor._counter = counter
-    return tensor
-
-
 # ---- recording ------------------------------------------------------------------------------------------------------
 
 
@@ -337,7 +187,7 @@ def primitive(
     if forward is None:
         return functools.partial(primitive, outputs=outputs, promote=promote, view=view, numbers=numbers)
     op = Op(forward, outputs, promote, view, numbers)
-    return register(op, call.make_function(op))
+    return register(op, lean.make_function(op))
 
 
 def register(op: Op, function: Any) -> Any:

@@ -18,7 +18,7 @@ from minigrad.autograd import _FunctionPlan
 from minigrad.backend import is_array
 from minigrad.core.engine import Edge, Leaf, Node, Shape
 from minigrad.core.fused import FusedPlan
-from minigrad.core.primitive import RulePlan
+from minigrad.core.plan import RulePlan
 from minigrad.core.tensor import Tensor
 
 Kind = Literal["leaf", "leaves", "data", "op", "module", "result"]

@@ -10,7 +10,8 @@ import numpy as np
 from minigrad.autograd import Function
 from minigrad.backend import from_host, to_host
 from minigrad.core import engine
-from minigrad.core.primitive import Op, RulePlan
+from minigrad.core.plan import RulePlan
+from minigrad.core.primitive import Op
 from minigrad.core.rows import Rows
 from minigrad.core.tensor import Tensor, wrap
 from minigrad.testing.numeric import ANOTHER_RESULT, IMAGINARY, Host, NotComplexError, Projection, elements
