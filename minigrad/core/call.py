@@ -108,11 +108,11 @@ def apply(op: Op, values: tuple[Any, ...], settings: dict[str, Any]) -> Any:
     outs = out if op.several else (out,)
     # NumPy turns 0-d results into scalars.
     outs = tuple([one if is_array(one) else namespace(first).asarray(one) for one in outs])
-    results = tuple(map(wrap, outs))
-    if op.view or any(one.base is not None or one is first for one in outs):
-        for index, result in enumerate(results):
-            _mark_view(op, result, values, settings, index if op.several else None)
-    if edges and mode.grad and any(map(floating, outs)):
+    results = tuple([wrap(one) for one in outs])
+    for index, one in enumerate(outs):
+        if op.view or one.base is not None or one is first:
+            _mark_view(op, results[index], values, settings, index if op.several else None)
+    if edges and mode.grad and any([floating(one) for one in outs]):  # noqa: C419 - a generator costs more than the look
         plan = op.plan(tuple(needs))
         if op.variable_outputs:
             plan = plan.with_outputs(len(outs))
@@ -131,11 +131,8 @@ def save(plan: RulePlan, outs: tuple[Any, ...], raw: list[Any], settings: dict[s
     """What the plan's rules name, out of the results, inputs and settings."""
     if not plan.words:
         return ()
-    op = plan.op
-    if op.variadic:
-        layout = (*outs, tuple(raw), *settings.values())
-    else:
-        layout = (*outs, *raw, *settings.values())
+    inputs = (tuple(raw),) if plan.op.variadic else raw
+    layout = (*outs, *inputs, *settings.values())
     if plan.shapes_of:
         layout += tuple([_shape_of(layout[place]) for place in plan.shapes_of])
     return plan.collect(layout)

@@ -10,8 +10,10 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from minigrad.backend import Array, is_array, namespace
-from minigrad.core import engine
+from minigrad.core import engine, views
 from minigrad.core.call import CONSTANT, check_one_device, check_result, explain, record
 from minigrad.core.engine import Node, floating
 from minigrad.core.modes import _Switch, mode, quiet
@@ -107,41 +109,66 @@ def fused(forward: Callable[..., Any] | None = None, *, composite: Callable[...,
     return register(op, call)
 
 
-def _among(residuals: Any, array: Array) -> bool:
-    """Whether anything in a tree of residuals (tuples, lists and dicts) looks at the memory of `array`."""
-    if isinstance(residuals, dict):
-        residuals = list(residuals.values())
-    if isinstance(residuals, (tuple, list)):
-        return any(_among(one, array) for one in residuals)
-    if not is_array(residuals):
-        return False
-    owner = array if array.base is None else array.base
-    return residuals is array or residuals is owner or residuals.base is owner
+def _memories(residuals: Any) -> set[int]:
+    """What the arrays in a tree of residuals (tuples, lists and dicts) look at: the identities of the arrays and of
+    those that own their memory."""
+    found: set[int] = set()
+    left = [residuals]
+    while left:
+        one = left.pop()
+        if isinstance(one, dict):
+            left.extend(one.values())
+        elif isinstance(one, (tuple, list)):
+            left.extend(one)
+        elif is_array(one):
+            found.add(id(one))
+            if one.base is not None:
+                found.add(id(one.base))
+    return found
 
 
 def _apply_fused(op: FusedOp, values: tuple[Any, ...], settings: dict[str, Any]) -> Any:
-    edges_all = [value._current_edge() if isinstance(value, Tensor) else None for value in values]
-    raw = [value._array if isinstance(value, Tensor) else value for value in values]
-    check_one_device(op, [array for array in raw if is_array(array)])
-    needs = tuple([edge is not None for edge in edges_all])
-    keep = mode.grad and any(needs)
+    raw: list[Any] = []
+    needs: list[bool] = []
+    edges: list[engine.Edge] = []
+    counters: list[VersionCounter] = []
+    first: Any = None
+    for value in values:  # the inputs are kept for the composite, so each one's memory is watched
+        edge, counter, array = None, CONSTANT, value
+        if isinstance(value, Tensor):
+            if value._view is not None:
+                views.refresh(value)
+            array, edge, counter = value._array, value._edge, value._counter
+            if edge is not None:
+                edges.append(edge)
+            if first is None:
+                first = array
+        raw.append(array)
+        needs.append(edge is not None)
+        counters.append(counter)
+    kinds = {type(array) for array in raw if array is not None}
+    if kinds != _HOST:
+        check_one_device(op, [array for array in raw if is_array(array)])
+    keep = bool(edges) and mode.grad
     try:
         with quiet():
             out, residuals = op.forward(*raw, **settings, keep=keep)
     except (ValueError, TypeError, IndexError, ZeroDivisionError, MemoryError) as error:
         explain(op, raw, settings, error)
-    if not any(isinstance(value, Tensor) for value in values):
+    if first is None:
         return out
     outs = out if op.several else (out,)
     # NumPy turns 0-d results into scalars.
-    outs = tuple([one if is_array(one) else namespace(next(filter(is_array, raw))).asarray(one) for one in outs])
-    results = tuple(map(wrap, outs))
+    outs = tuple([one if is_array(one) else namespace(first).asarray(one) for one in outs])
+    results = tuple([wrap(one) for one in outs])
     if keep:
-        # The inputs are kept for the composite; of the results those that the residuals look at.
-        watched = [result._counter if _among(residuals, result._array) else CONSTANT for result in results]
-        counters = (*[one._counter if isinstance(one, Tensor) else CONSTANT for one in values], *watched)
-        edges = tuple([edge for edge in edges_all if edge is not None])
-        node = record(op.plan(needs), edges, (raw, settings, residuals), counters, tuple([one.shape for one in outs]))
+        # Of the results those are watched that the residuals look at.
+        held = _memories(residuals)
+        for one, result in zip(outs, results, strict=True):
+            owner = one if one.base is None else one.base
+            counters.append(result._counter if id(owner) in held else CONSTANT)
+        shapes = tuple([one.shape for one in outs])
+        node = record(op.plan(tuple(needs)), tuple(edges), (raw, settings, residuals), tuple(counters), shapes)
         for index, result in enumerate(results):
             if floating(outs[index]):
                 result._edge = (node, index)
@@ -149,6 +176,9 @@ def _apply_fused(op: FusedOp, values: tuple[Any, ...], settings: dict[str, Any])
         for one in outs:
             check_result(op, one, raw)
     return results if op.several else results[0]
+
+
+_HOST = {np.ndarray}  # the kinds of arrays among the inputs, when all are NumPy's
 
 
 @primitive

@@ -11,7 +11,7 @@ import functools
 import sys
 from typing import TYPE_CHECKING, Any
 
-from minigrad.backend import namespace
+from minigrad.backend import is_array, namespace
 from minigrad.core import engine
 from minigrad.core.call import CONSTANT, apply
 from minigrad.core.engine import Node
@@ -68,7 +68,7 @@ def _of_one(op: Op) -> Any:
                 return apply(op, (a,), op.settings)
             out = forward(x)
         except _LEFT_TO_APPLY:
-            return apply(op, (a,), op.settings)
+            return forward(a) if is_array(a) else apply(op, (a,), op.settings)
         if type(out) is not type(x):
             out = namespace(x).asarray(out)
         tensor = _new(Tensor)
@@ -124,6 +124,8 @@ def _of_two(op: Op) -> Any:
                     return apply(op, (a, b), op.settings)
             out = forward(x, y)
         except _LEFT_TO_APPLY:
+            if is_array(a) and is_array(b):  # a rule on its way back
+                return forward(a, b)
             return apply(op, (a, b), op.settings)
         if type(out) is not type(x):
             out = namespace(x).asarray(out)

@@ -203,10 +203,11 @@ def linear(input: Array, weight: Array, bias: Array = None) -> Array:
     return out if input.ndim <= 2 else out.reshape(*input.shape[:-1], *weight.shape[:-1])
 
 
-def _linear_weight_gradient(g: Any, input: Any, weight_shape: Any) -> Any:
-    """(out, in) straight from one product over all rows, not the transposed view of (in, out)."""
-    if len(weight_shape) == 1:
-        return _other_gradient(g, input, weight_shape)
+def _linear_weight_gradient(g: Any, input: Any) -> Any:
+    """(out, in) straight from one product over all rows, not the transposed view of (in, out). A weight (in) took a
+    dimension away."""
+    if g.ndim < input.ndim:
+        return _other_gradient(g, input, input.shape[-1:])
     if input.ndim == 1:
         return g[:, None] * input
     return as_rows(g).mT @ as_rows(input)
@@ -214,7 +215,7 @@ def _linear_weight_gradient(g: Any, input: Any, weight_shape: Any) -> Any:
 
 linear.vjp(
     input=lambda g, weight: _times(g, weight) if weight.ndim == 2 else g[..., None] * weight,
-    weight=lambda g, input, weight_shape: _linear_weight_gradient(g, input, weight_shape),
+    weight=lambda g, input: _linear_weight_gradient(g, input),
     bias=lambda g: g,  # the engine sums over the rows, as for any broadcast
 )
 
