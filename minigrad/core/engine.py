@@ -12,7 +12,7 @@ import itertools
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from heapq import heappop, heappush
+from heapq import heappop, heappush, heappushpop
 from types import CodeType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,9 +25,10 @@ from minigrad.core.modes import _Switch, mode, quiet
 from minigrad.core.rows import Rows
 from minigrad.kernels import memory
 
+from minigrad.core import tensor as tensor_module  # isort: skip - it imports this file
+
 if TYPE_CHECKING:
     from minigrad.core.tensor import Tensor
-
 Shape = tuple[int, ...]
 _birth = itertools.count(0, -1).__next__  # younger nodes have smaller numbers, as heapq wants them
 
@@ -117,26 +118,27 @@ class Leaf(Node):
 
     def accumulate(self, gradient: Any, create_graph: bool) -> None:
         """Add to `.grad`. The first gradient becomes it: an array that the caller owns."""
-        from minigrad.core.tensor import Tensor
-
         if not self.wanted:
+            return
+        if self.held is None and type(gradient) is np.ndarray:
+            self.held = tensor_module.wrap(gradient)
             return
         if isinstance(gradient, Rows) and not gradient.keep:
             gradient = gradient.coalesce() if gradient.is_thin() else gradient.to_dense()._array
-        if create_graph and isinstance(gradient, Tensor):
+        if create_graph and isinstance(gradient, tensor_module.Tensor):
             gradient = gradient.clone()  # rules hand one gradient to several inputs; each .grad is its own
         if self.held is None:
             if isinstance(gradient, Rows) and gradient.keep:
                 gradient = gradient.clone()  # its values are what flowed in
-            self.held = gradient if isinstance(gradient, (Tensor, Rows)) else as_tensor(gradient)
-        elif isinstance(gradient, Rows) and isinstance(self.held, Tensor) and not create_graph:
+            self.held = gradient if isinstance(gradient, (tensor_module.Tensor, Rows)) else as_tensor(gradient)
+        elif isinstance(gradient, Rows) and isinstance(self.held, tensor_module.Tensor) and not create_graph:
             gradient.add_to(self.held._array)
             views.count_write(self.held)
         elif create_graph or isinstance(self.held, Rows):
             total = _add(self.held, gradient)
             if isinstance(total, Rows) and not total.keep:
                 total = total.coalesce()
-            self.held = total if isinstance(total, (Tensor, Rows)) else as_tensor(total)
+            self.held = total if isinstance(total, (tensor_module.Tensor, Rows)) else as_tensor(total)
         else:
             self.held._array += gradient
             views.count_write(self.held)
@@ -162,6 +164,7 @@ def run(
     pending: dict[Node | Edge, Any] = {}  # by node for its output 0, by edge for a further output
     owned: set[Node | Edge] = set()  # whose pending gradient is an array of our own, free to add to in place
     queue: list[tuple[int, Node]] = []
+    latest: tuple[int, Node] | None = None  # what came last to the queue waits beside it: mostly it leaves at once
     anomaly = mode.anomaly
     node: Any = None
     while True:
@@ -180,7 +183,9 @@ def run(
             before = pending.get(key)
             if before is None:
                 pending[key] = gradient
-                heappush(queue, (parent.birth, parent))
+                if latest is not None:
+                    heappush(queue, latest)
+                latest = (parent.birth, parent)
             elif key in owned and type(before) is type(gradient):
                 before += gradient
                 pending[key] = before
@@ -189,9 +194,12 @@ def run(
                 if not create_graph and type(before) is not Rows:
                     owned.add(key)
         edges = gradients = ()
-        if not queue:
+        if latest is not None:
+            node, latest = heappushpop(queue, latest)[1], None
+        elif queue:
+            node = heappop(queue)[1]
+        else:
             return captured
-        node = heappop(queue)[1]
         plan = node.plan
         gradient = before = None
         if plan is None or plan.outputs == 1:
@@ -327,9 +335,7 @@ def _add(first: Any, second: Any) -> Any:
 
 def as_tensor(gradient: Any) -> Tensor:
     """A raw gradient as a Tensor; NumPy's arithmetic on 0-d arrays gives scalars, which become arrays again."""
-    from minigrad.core.tensor import wrap
-
-    return wrap(np.asarray(gradient) if isinstance(gradient, np.generic) else gradient)
+    return tensor_module.wrap(np.asarray(gradient) if isinstance(gradient, np.generic) else gradient)
 
 
 def _holders(box: list[Any]) -> int:
@@ -401,14 +407,12 @@ def move_retained(old: Edge | None, new: Edge | None) -> None:
 
 def _apply_extras(node: Node, index: int, gradient: Any) -> Any:
     """Run the hooks on a complete gradient, and keep it if that was asked."""
-    from minigrad.core.tensor import Tensor
-
     extras = extras_of(node)
     for hook in list(extras.hooks.get(index, {}).values()):
-        given = gradient if isinstance(gradient, (Tensor, Rows)) else as_tensor(gradient)
+        given = gradient if isinstance(gradient, (tensor_module.Tensor, Rows)) else as_tensor(gradient)
         result = hook(given)
         if result is not None:
-            if not isinstance(result, (Tensor, Rows)):
+            if not isinstance(result, (tensor_module.Tensor, Rows)):
                 raise TypeError(f"a hook must return a Tensor or None, this one returned {type(result).__name__}")
             if result.dtype != given.dtype:
                 raise RuntimeError(f"a hook returned {result.dtype} for a gradient of {given.dtype}")
@@ -416,10 +420,12 @@ def _apply_extras(node: Node, index: int, gradient: Any) -> Any:
                 raise RuntimeError(
                     f"a hook returned shape {tuple(result.shape)} for a gradient of {node.shapes[index]}"
                 )
-            gradient = result if isinstance(gradient, Tensor) or isinstance(result, Rows) else result._array
+            gradient = (
+                result if isinstance(gradient, tensor_module.Tensor) or isinstance(result, Rows) else result._array
+            )
     if index in extras.retained:
         before = extras.retained[index]
-        recorded = isinstance(gradient, (Tensor, Rows))
+        recorded = isinstance(gradient, (tensor_module.Tensor, Rows))
         if before is not None:
             kept = _add(before if recorded else before._array, gradient)
         else:
@@ -432,15 +438,11 @@ def _apply_extras(node: Node, index: int, gradient: Any) -> Any:
 
 
 def _listed(value: Any) -> list[Any]:
-    from minigrad.core.tensor import Tensor
-
-    return [value] if value is None or isinstance(value, Tensor) else list(value)
+    return [value] if value is None or isinstance(value, tensor_module.Tensor) else list(value)
 
 
 def _start(tensors: Iterable[Any], gradients: Sequence[Any], create_graph: bool) -> tuple[list[Edge], list[Any]]:
     """The edges backpropagation starts from, and what flows in there."""
-    from minigrad.core.tensor import Tensor, wrap
-
     edges, flowing = [], []
     for tensor, gradient in zip(tensors, gradients, strict=True):
         edge = tensor._current_edge()
@@ -455,8 +457,8 @@ def _start(tensors: Iterable[Any], gradients: Sequence[Any], create_graph: bool)
                     f"backward starts from a single number, this tensor has shape {tuple(tensor.shape)}: "
                     f"reduce it with .sum() or .mean(), or pass gradient="
                 )
-            gradient = wrap(namespace(tensor._array).ones_like(tensor._array))
-        elif not isinstance(gradient, Tensor):
+            gradient = tensor_module.wrap(namespace(tensor._array).ones_like(tensor._array))
+        elif not isinstance(gradient, tensor_module.Tensor):
             raise TypeError(f"gradient must be a Tensor, got {type(gradient).__name__}")
         elif gradient.shape != tensor.shape:
             raise RuntimeError(
@@ -528,8 +530,6 @@ def grad(
     Raises RuntimeError for an input that needs no gradient, and for one the outputs do not depend on unless
     `allow_unused` (None is returned for it) or `materialize_grads` (zeros are).
     """
-    from minigrad.core.tensor import Tensor, wrap
-
     outputs, inputs = _listed(outputs), _listed(inputs)
     given = _listed(grad_outputs) if grad_outputs is not None else [None] * len(outputs)
     retain = create_graph if retain_graph is None else retain_graph
@@ -542,7 +542,7 @@ def grad(
         gradient = captured[edge]
         if gradient is None:
             if materialize_grads:
-                gradient = wrap(namespace(tensor._array).zeros_like(tensor._array))
+                gradient = tensor_module.wrap(namespace(tensor._array).zeros_like(tensor._array))
             elif not allow_unused:
                 raise RuntimeError(
                     f"the outputs do not depend on input {position}: pass allow_unused=True to get None for it, or "
@@ -550,8 +550,8 @@ def grad(
                 )
         elif isinstance(gradient, Rows):
             gradient = gradient.clone() if gradient.keep else gradient.to_dense()
-        elif not isinstance(gradient, Tensor):
-            gradient = wrap(own(gradient))
+        elif not isinstance(gradient, tensor_module.Tensor):
+            gradient = tensor_module.wrap(own(gradient))
         results.append(gradient)
     return tuple(results)
 

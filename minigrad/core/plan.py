@@ -73,7 +73,7 @@ class RulePlan:
 
     def backward(self, node: Node, g: Any, create_graph: bool) -> Sequence[Any]:
         """Call the rules; on Tensors rebuilt from the saved arrays when the gradients are to be recorded."""
-        saved = engine.unpack(node)
+        saved = engine.unpack(node) if node.versions else node.saved  # what is not watched is not freed either
         if create_graph:
             saved = self.rebuild(node, saved)
         if self.gradients is not None:
