@@ -17,14 +17,18 @@ from minigrad.core.tensor import Tensor
 from minigrad.ops.linalg import as_rows
 from minigrad.ops.recurrent import check_nonlinearity, check_recurrent, gru_step, lstm_step, rnn_step
 
+# Numbers up to which factors are kept in the gates' own shape: a row beside rows takes NumPy three times as long.
+SMALL = 1 << 13
+
 
 @functools.lru_cache(maxsize=64)
-def _lstm_affine(device: Device, H: int, dtype: Any) -> tuple[Array, Array]:
-    """gate = factor * tanh(factor * z) + offset for four gates side by side, as sigmoid(z) = tanh(z / 2) / 2 + 1/2."""
+def _lstm_affine(device: Device, shape: tuple[int, ...], dtype: Any) -> tuple[Array, Array]:
+    """gate = factor * tanh(factor * z) + offset for four gates side by side, as sigmoid(z) = tanh(z / 2) / 2 + 1/2.
+    Both of the shape of the gates (..., 4H), or just (4H)."""
     with on(device):
-        factor = backend_for(device).namespace.full((4 * H,), 0.5, dtype)
-    offset = factor.copy()
-    factor[2 * H : 3 * H], offset[2 * H : 3 * H] = 1, 0
+        factor = backend_for(device).namespace.full(shape, 0.5, dtype)
+    offset, H = factor.copy(), shape[-1] // 4
+    factor[..., 2 * H : 3 * H], offset[..., 2 * H : 3 * H] = 1, 0
     return factor, offset
 
 
@@ -34,6 +38,17 @@ def _projected(xp: Any, x: Array, weight: Array, bias: Array | None) -> Array:
     if bias is not None:
         z += bias
     return z
+
+
+def _planes(z: Array, gates: int) -> Array:
+    """(..., gates * H) -> (gates, ..., H): each gate in memory of its own, where an operation takes a third of the time
+    that it takes on a part of wider rows; 8 x 32 numbers, 0.25 microseconds."""
+    return z.reshape(*z.shape[:-1], gates, z.shape[-1] // gates).swapaxes(0, -2).copy()
+
+
+def _side_by_side(planes: Array) -> Array:
+    """Back from `_planes`."""
+    return planes.swapaxes(0, -2).reshape(*planes.shape[1:-1], planes.shape[0] * planes.shape[-1])
 
 
 def _parameter_gradients(d_z: Array, source: Array, weight_needed: bool, bias_needed: bool) -> tuple[Any, Any]:
@@ -51,42 +66,52 @@ def lstm_cell_fused(
 ) -> Any:
     """`lstm_cell` with its two states one after the other."""
     check_recurrent("lstm_cell", 4, 2, input, {"h": h, "c": c}, w_ih, w_hh, b_ih, b_hh)
-    xp, H = namespace(input), h.shape[-1]
-    factor, offset = _lstm_affine(device_of(input), H, input.dtype)
+    xp = namespace(input)
     gates = _projected(xp, input, w_ih, b_ih)
     gates += _projected(xp, h, w_hh, b_hh)
+    factor, offset = _lstm_affine(
+        device_of(input), gates.shape if gates.size <= SMALL else gates.shape[-1:], input.dtype
+    )
     gates *= factor
     xp.tanh(gates, out=gates)
     gates *= factor
     gates += offset
-    next_c = gates[..., H : 2 * H] * c
-    next_c += gates[..., :H] * gates[..., 2 * H : 3 * H]
+    gates = _planes(gates, 4)
+    i, f, g, o = gates[0], gates[1], gates[2], gates[3]
+    next_c = f * c
+    next_c += i * g
     squashed = xp.tanh(next_c)
-    next_h = gates[..., 3 * H :] * squashed
+    next_h = o * squashed
     return (next_h, next_c), (input, h, c, w_ih, w_hh, gates, squashed) if keep else None
 
 
 @lstm_cell_fused.backward
 def _lstm_cell_backward(residuals: Any, gs: Any, needs: tuple[bool, ...]) -> Sequence[Any]:
     input, h, c, w_ih, w_hh, gates, squashed = residuals
-    H = h.shape[-1]
+    xp = namespace(gates)
+    i, f, g, o = gates[0], gates[1], gates[2], gates[3]
     g_h, g_c = gs
-    i, f, g, o = (gates[..., k * H : (k + 1) * H] for k in range(4))
-    d_z = 1 - gates
-    d_z *= gates  # s (1 - s), the sigmoid's derivative; the candidate's is written over it
+    d_gates = gates * gates
+    xp.subtract(gates, d_gates, out=d_gates)  # s (1 - s), the sigmoid's derivative; the candidate's is written over it
+    d_i, d_f, d_g, d_o = d_gates[0], d_gates[1], d_gates[2], d_gates[3]
     if g_h is None:
         d_c = g_c
-        d_z[..., 3 * H :] = 0
+        d_o[...] = 0
     else:
-        d_c = 1 - squashed * squashed
-        d_c *= o
-        d_c *= g_h
+        d_squashed = o * g_h
+        d_c = d_squashed * squashed
+        d_c *= squashed
+        xp.subtract(d_squashed, d_c, out=d_c)  # times 1 - squashed^2
         if g_c is not None:
             d_c += g_c
-        d_z[..., 3 * H :] *= squashed * g_h
-    d_z[..., :H] *= g * d_c
-    d_z[..., H : 2 * H] *= c * d_c
-    d_z[..., 2 * H : 3 * H] = (1 - g * g) * (i * d_c)
+        d_o *= squashed * g_h
+    d_i *= g * d_c
+    d_f *= c * d_c
+    d_candidate = i * d_c
+    xp.multiply(d_candidate, g, out=d_g)
+    d_g *= g
+    xp.subtract(d_candidate, d_g, out=d_g)  # times 1 - g^2
+    d_z = _side_by_side(d_gates)
     d_w_ih, d_b = _parameter_gradients(d_z, input, needs[3], needs[5] or needs[6])
     d_w_hh, _ = _parameter_gradients(d_z, h, needs[4], False)
     return (
