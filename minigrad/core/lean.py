@@ -2,7 +2,7 @@
 
 Most calls of a program are such. What `call.apply` does for every op is done here where nothing is to be promoted, no
 view to be refreshed and no mode to be served; at anything else the call is handed over to `apply`. On 8 x 8 numbers the
-product of two tensors takes 1.1 microseconds this way, with its node, and 3.5 the other.
+product of two tensors takes 1.3 microseconds this way, with its node, and 3.9 the other.
 """
 
 from __future__ import annotations

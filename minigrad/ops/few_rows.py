@@ -1,7 +1,7 @@
 """The cross-entropy of few rows, where the number of calls is what costs and not the arithmetic.
 
 The kernels go through rows in blocks, share them out over threads and serve every setting. On 16 x 4 logits that takes
-21 microseconds forward and 20 back; the plain loss, of index targets none of which is ignored, takes 11 and 6 here.
+21 microseconds forward and 20 back; the plain loss, of index targets none of which is ignored, takes 7 and 4 here.
 """
 
 from __future__ import annotations
