@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from minigrad.kernels import memory, pool
+from minigrad.kernels import cpu_few_rows, memory, pool
 from minigrad.kernels.common import Needs
 from minigrad.kernels.reference_loss import chunk_rows, gradient_scale, reduce_rows, row_weights
 
@@ -129,6 +129,8 @@ def cross_entropy_forward(
     With `keep` the exponentials stay, in the memory that the gradient will have: the first backward turns them into it,
     in two thirds of the time. Another backward makes them anew.
     """
+    if weight is None and not label_smoothing and cpu_few_rows.fits(logits, target, ignore_index, reduction):
+        return cpu_few_rows.forward(logits, target, reduction)
     N, V = logits.shape
     rows = Rows.of(target, weight, ignore_index, label_smoothing, V, logits.dtype)
     exponentials = memory.empty((N, V), logits.dtype) if keep else None
@@ -141,6 +143,8 @@ def cross_entropy_forward(
 
 def cross_entropy_backward(residuals: tuple[Any, ...], g: Array, needs: Needs) -> tuple[Array | None]:
     """The gradient of (logits,), each block of it through the cache once."""
+    if type(residuals) is cpu_few_rows.Few:
+        return (cpu_few_rows.backward(residuals, g),)
     logits, rows, reduction, top, total, ready = residuals
     if not needs[0]:
         return (None,)

@@ -18,7 +18,6 @@ from minigrad.backend import Array, namespace
 from minigrad.core import dtypes
 from minigrad.core.fused import fused
 from minigrad.core.tensor import Tensor, wrap
-from minigrad.ops import few_rows
 from minigrad.ops.class_targets import (
     as_rows,
     check_class_weight,
@@ -106,8 +105,6 @@ def cross_entropy_rows(
     *, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0, keep: bool,
 ) -> Any:  # fmt: skip
     """The cross-entropy of logits (N, C) and class indices (N)."""
-    if weight is None and not label_smoothing and few_rows.fits(input, target, ignore_index, reduction):
-        return few_rows.forward(input, target, reduction)
     return kernels.of(input).cross_entropy_forward(
         input, target, weight,
         ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing, keep=keep,
@@ -116,8 +113,6 @@ def cross_entropy_rows(
 
 @cross_entropy_rows.backward
 def _cross_entropy_backward(residuals: Any, g: Array, needs: tuple[bool, ...]) -> Sequence[Any]:
-    if type(residuals) is few_rows.Few:
-        return few_rows.backward(residuals, g), None, None
     return *kernels.of(g).cross_entropy_backward(residuals, g, needs), None, None
 
 

@@ -9,10 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minigrad.kernels import cpu, cpu_loss, pool, reference, reference_loss
+from minigrad.kernels import cpu, cpu_few_rows, cpu_loss, pool, reference, reference_loss
 from minigrad.testing.running import frozen
 
 IGNORED = -100
+FEW = cpu_few_rows.FEW
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _blocks_alone():
+    """The small losses drawn here go through blocks as large ones do; what few rows do instead has tests of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cpu_few_rows, "FEW", 0)
+        yield
 
 
 class Case:
@@ -253,3 +262,43 @@ def test_half_precision_stays_within_its_range(weight):
         gradients.append(cpu.linear_cross_entropy_backward(residuals, g.astype(dtype), (True, True, False))[:2])
     for half, exact in zip(*gradients):
         np.testing.assert_allclose(half, exact, atol=0.03 * np.abs(exact).max())
+
+
+# ---- few rows -------------------------------------------------------------------------------------------------------
+
+
+@given(
+    N=st.integers(1, 5), V=st.integers(1, 5), reduction=st.sampled_from(["mean", "sum"]),
+    dtype=st.sampled_from([np.float32, np.float64]), seed=st.integers(0, 2**32 - 1),
+)  # fmt: skip
+def test_the_loss_of_few_rows_is_the_reference(N, V, reduction, dtype, seed):
+    """... forward and, also a second time, back; with rows that do not lie next to each other, and large logits."""
+    rng = np.random.default_rng(seed)
+    logits = (rng.standard_normal((V, 2 * N)) * rng.choice([1, 300])).astype(dtype).T[::2]
+    logits.flags.writeable = False
+    target, g = frozen(rng.integers(0, V, N)), frozen(np.asarray(rng.standard_normal(), dtype))
+    kwargs = {"ignore_index": IGNORED, "reduction": reduction, "label_smoothing": 0.0, "keep": True}
+    expected, residuals = reference.cross_entropy_forward(logits, target, None, **kwargs)
+    (d_expected,) = reference.cross_entropy_backward(residuals, g, (True,))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cpu_few_rows, "FEW", FEW)
+        found, few = cpu.cross_entropy_forward(logits, target, None, **kwargs)
+    assert isinstance(few, cpu_few_rows.Few)
+    tolerance = 1e-5 if dtype == np.float32 else 1e-12
+    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
+    for _ in range(2):
+        (d_found,) = cpu.cross_entropy_backward(few, g, (True,))
+        assert d_found.dtype == dtype
+        np.testing.assert_allclose(d_found, d_expected, rtol=tolerance, atol=tolerance)
+
+
+def test_what_does_not_go_the_way_of_few_rows(monkeypatch):
+    monkeypatch.setattr(cpu_few_rows, "FEW", FEW)
+    logits, target = np.zeros((2, 3), np.float32), np.array([0, 2])
+    assert cpu_few_rows.fits(logits, target, IGNORED, "mean")
+    assert not cpu_few_rows.fits(logits, np.array([0, IGNORED]), IGNORED, "mean")
+    assert not cpu_few_rows.fits(logits, target, 2, "mean")
+    assert not cpu_few_rows.fits(logits, target, IGNORED, "none")
+    assert not cpu_few_rows.fits(logits.astype(np.float16), target, IGNORED, "mean")
+    assert not cpu_few_rows.fits(logits[:0], target[:0], IGNORED, "mean")
+    assert not cpu_few_rows.fits(np.zeros((FEW, 2), np.float32), target, IGNORED, "mean")

@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minigrad
-from minigrad import kernels
 from minigrad.core.tensor import Tensor
-from minigrad.ops import few_rows, fused
+from minigrad.ops import fused
 
 seeds = st.integers(0, 2**32 - 1)
 few = st.integers(1, 3)
@@ -35,36 +34,6 @@ def loss_shapes(draw: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     rest = tuple(draw(st.lists(few, max_size=2)))
     n = draw(few)
     return (n, CLASSES, *rest), (n, *rest)
-
-
-@given(st.integers(1, 5), st.integers(1, 5), st.sampled_from(["mean", "sum"]), st.sampled_from("fd"), seeds)
-def test_the_loss_of_few_rows_is_the_kernels(N: int, V: int, reduction: str, kind: str, seed: int) -> None:
-    """... forward and, also a second time, back; with rows that do not lie next to each other, and large logits."""
-    rng = np.random.default_rng(seed)
-    logits = (rng.standard_normal((V, 2 * N)) * rng.choice([1, 300])).astype(kind).T[::2]
-    target, g = rng.integers(0, V, N), np.asarray(rng.standard_normal(), kind)
-    assert few_rows.fits(logits, target, -100, reduction)
-    settings: dict[str, Any] = {"ignore_index": -100, "reduction": reduction, "label_smoothing": 0.0, "keep": True}
-    expected, residuals = kernels.of(logits).cross_entropy_forward(logits, target, None, **settings)
-    (d_expected,) = kernels.of(logits).cross_entropy_backward(residuals, g, (True,))
-    found, few = few_rows.forward(logits, target, reduction)
-    tolerance: dict[str, float] = {"rtol": 1e-5, "atol": 1e-5} if kind == "f" else {"rtol": 1e-12, "atol": 1e-12}
-    np.testing.assert_allclose(found, expected, **tolerance)
-    for _ in range(2):
-        d_found = few_rows.backward(few, g)
-        assert d_found.dtype == logits.dtype
-        np.testing.assert_allclose(d_found, d_expected, **tolerance)
-
-
-def test_what_does_not_go_the_way_of_few_rows() -> None:
-    logits, target = np.zeros((2, 3), "f"), np.array([0, 2])
-    assert few_rows.fits(logits, target, -100, "mean")
-    assert not few_rows.fits(logits, np.array([0, -100]), -100, "mean")  # an ignored row
-    assert not few_rows.fits(logits, target, 2, "mean")
-    assert not few_rows.fits(logits, target, -100, "none")
-    assert not few_rows.fits(logits.astype("e"), target, -100, "mean")
-    assert not few_rows.fits(logits[:0], target[:0], -100, "mean")
-    assert not few_rows.fits(np.zeros((few_rows.FEW, 2), "f"), target, -100, "mean")
 
 
 @pytest.mark.oracle

@@ -1,18 +1,18 @@
 """The cross-entropy of few rows, where the number of calls is what costs and not the arithmetic.
 
-The kernels go through rows in blocks, share them out over threads and serve every setting. On 16 x 4 logits that takes
-21 microseconds forward and 20 back; the plain loss, of index targets none of which is ignored, takes 7 and 4 here.
+`cpu_loss` goes through rows in blocks, shares them out over threads and serves every setting. On 16 x 4 logits that
+takes 21 microseconds forward and 20 back; the plain loss, of targets none of which is ignored, takes 7 and 4 here.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from minigrad.backend import Array
+Array: TypeAlias = np.ndarray[Any, Any]
 
-FEW = 1 << 12  # logits; from there on the kernels' blocks are as fast
+FEW = 1 << 12  # logits; from there on blocks are as fast
 
 
 class Few(NamedTuple):
@@ -25,10 +25,9 @@ class Few(NamedTuple):
 
 
 def fits(logits: Array, target: Array, ignore_index: int, reduction: str) -> bool:
-    """Whether this is a plain loss of few rows in memory of NumPy's. Each index exists or is ignored."""
+    """Whether this is a plain loss of few rows. Each index exists or is ignored."""
     return (
-        type(logits) is np.ndarray
-        and 0 < logits.size <= FEW
+        0 < logits.size <= FEW
         and logits.dtype.char in "fd"
         and reduction != "none"
         and ignore_index < 0
