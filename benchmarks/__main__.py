@@ -27,14 +27,15 @@ def free_both_sides() -> None:
 def main() -> int:
     """Measure, print, and write what was asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("groups", nargs="*", help="only these groups of rows, e.g. step fused layers small optim")
-    parser.add_argument("--rounds", type=int, default=15, help="pairs of measurements for each row (15)")
+    parser.add_argument(
+        "parts", nargs="*",
+        help="only these: step fused layers small generate optim dense sparse sparse-both, and beyond them memory "
+        "(peaks of the steps, Linux), separate (the steps, each side in its own process), growth (of our cost), "
+        "peers (MyGrad and autograd at the small work, where installed)",
+    )  # fmt: skip
+    parser.add_argument("--all", action="store_true", help="all groups, and memory, separate, growth, peers")
+    parser.add_argument("--rounds", type=int, default=15, help="pairs of measurements for each row, at least 2 (15)")
     parser.add_argument("--threads", type=int, default=processors(), help="threads for both libraries")
-    parser.add_argument("--memory", action="store_true", help="peak memory of the steps, in separate processes (Linux)")
-    parser.add_argument("--separate", action="store_true", help="the steps once more, each side in its own process")
-    parser.add_argument("--growth", action="store_true", help="how our cost grows with each size")
-    parser.add_argument("--peers", action="store_true", help="MyGrad and autograd at the small work, where installed")
-    parser.add_argument("--all", action="store_true", help="all four of these")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the ratios there (.svg, .png)")
     parser.add_argument("--as-set", action="store_true", help="keep environment settings that tie one side's products")
@@ -46,18 +47,17 @@ def main() -> int:
     except ModuleNotFoundError as error:
         print(f'{error.name} is missing, which the benchmarks need: pip install "minigrad[bench]"', file=sys.stderr)
         return 2
-    if unknown := [name for name in arguments.groups if name not in measure.GROUPS]:
-        print(f"there is no group {', '.join(unknown)}: choose of {', '.join(measure.GROUPS)}", file=sys.stderr)
-        return 2
+    if arguments.rounds < 2:
+        parser.error("--rounds: quartiles need at least 2 rounds")
+    beyond: dict[str, Callable[[Any], None]] = {
+        "memory": measure.peaks, "separate": measure.separately, "growth": measure.growth,
+        "peers": partial(measure.peers, arguments.rounds),
+    }  # fmt: skip
+    chosen = arguments.parts or [*measure.GROUPS, *(beyond if arguments.all else [])]
+    if unknown := [name for name in chosen if name not in measure.GROUPS and name not in beyond]:
+        parser.error(f"there is no part {', '.join(unknown)}: choose of {', '.join([*measure.GROUPS, *beyond])}")
     results = measure.begin(arguments.threads)
-    rounds, everything = arguments.rounds, arguments.all
-    parts: list[Callable[[Any], None]] = [
-        partial(measure.group, name, rounds) for name in arguments.groups or measure.GROUPS
-    ]
-    parts += [measure.peaks] if arguments.memory or everything else []
-    parts += [measure.separately] if arguments.separate or everything else []
-    parts += [measure.growth] if arguments.growth or everything else []
-    parts += [partial(measure.peers, rounds)] if arguments.peers or everything else []
+    parts = [beyond[name] if name in beyond else partial(measure.group, name, arguments.rounds) for name in chosen]
     for part in parts:
         part(results)
         if arguments.json:

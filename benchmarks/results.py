@@ -65,6 +65,9 @@ class Results:
             ratios = [one.beside_torch.ratio for one in rows]
             value = max(ratios) if group.each else _mean(ratios)
             lines.append(_verdict(group.name, value, group.target))
+            alone = {row.name: row.alone for row in group.rows if row.alone is not None}
+            for one in [one.beside_torch for one in rows if one.beside_torch.name in alone]:
+                lines.append(_verdict(f"{group.name}: {one.name}", one.ratio, alone[one.name]))
             if group.floor_target is not None:
                 over = [one.beside_floor.ratio for one in rows if one.beside_floor is not None]
                 lines.append(_verdict(f"{group.name}, over its floor", _mean(over), group.floor_target))
