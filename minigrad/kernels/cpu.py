@@ -1,6 +1,6 @@
 """Every kernel for NumPy arrays: the work of `reference`, arranged for caches and threads."""
 
-from minigrad.kernels.common import together
+from minigrad.kernels.cpu_blocks import together
 from minigrad.kernels.cpu_loss import (
     cross_entropy_backward,
     cross_entropy_forward,

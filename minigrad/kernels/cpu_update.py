@@ -1,7 +1,6 @@
 """Optimizer steps, gradient norms and sparse rows for NumPy: see `reference_update` for what they compute.
 
-A step runs over blocks that stay in the cache from its first pass to its last, shared out over threads, with one small
-scratch array a thread in place of temporaries of the parameter's size.
+`cpu_blocks` runs them over blocks that stay in the cache, and over threads.
 """
 
 import functools
@@ -11,14 +10,11 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from minigrad.kernels import pool, reference_update
+from minigrad.kernels.cpu_blocks import BLOCK, in_blocks, together
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
-# Elements of a block: 512 KiB of float32, so that what one pass leaves behind is near for the next. Adam over 5 million
-# takes 6.4 ms of one thread; in blocks of 1 << 14, with eight times as many calls, 7.8. Half the size is as good on one
-# thread, but each call asks for the interpreter lock, and two threads sometimes wait for each other there.
-BLOCK = 1 << 17
-GRAIN = 1 << 16  # elements worth a thread of their own
+GRAIN = 1 << 16  # squares worth a thread of their own
 NORM_BLOCK = 1 << 12  # squares that are added in the array's own precision
 
 
@@ -29,26 +25,6 @@ def _numbers(dtype: np.dtype[Any], *values: float) -> tuple[Array, ...]:
     A ufunc on few elements takes 0.3 us with one of these, and 0.6 with a number of Python's, which it converts first.
     """
     return tuple(np.array(value, dtype=dtype) for value in values)
-
-
-def _in_blocks(update: Callable[..., None], arrays: Sequence[Array | None]) -> None:
-    """Call update(*views, scratch) on blocks of the arrays, which all have one shape (None stays None)."""
-    first: Any = arrays[0]
-    if first.ndim and first.size <= BLOCK:  # most parameters of a model: sharing out costs more than the update
-        update(*arrays, np.empty_like(first))
-        return
-    if all(array is None or array.flags.c_contiguous for array in arrays):
-        arrays = [None if array is None else array.reshape(-1) for array in arrays]  # views: writing reaches the arrays
-        first = first.reshape(-1)  # a 0-d array, whose ufuncs would give scalars, has an element now
-    width = max(1, first[:1].size)  # elements in one index of the first axis: 1 when flat
-
-    def run(start: int, stop: int) -> None:
-        rows = max(1, BLOCK // width)
-        scratch = np.empty((min(rows, stop - start), *first.shape[1:]), dtype=first.dtype)
-        for block in pool.blocks(start, stop, rows):
-            update(*[None if a is None else a[block] for a in arrays], scratch[: block.stop - block.start])
-
-    pool.share(run, first.shape[0], GRAIN // width)
 
 
 # In the updates a ufunc's last argument is where its result goes: said without `out=` that is 0.1 us faster, and so are
@@ -88,7 +64,7 @@ def sgd_update(
         np.multiply(buf, keep, scratch)
         return np.add(g, scratch, scratch)
 
-    _in_blocks(update, (p, g, buf))
+    in_blocks(update, (p, g, buf))
 
 
 def adagrad_update(
@@ -107,7 +83,7 @@ def adagrad_update(
         np.multiply(scratch, rate, scratch)
         np.subtract(p, scratch, p)
 
-    _in_blocks(update, (p, g, state_sum))
+    in_blocks(update, (p, g, state_sum))
 
 
 def rmsprop_update(
@@ -137,7 +113,7 @@ def rmsprop_update(
         np.multiply(step, rate, scratch)
         np.subtract(p, scratch, p)
 
-    _in_blocks(update, (p, g, square_avg, grad_avg, momentum_buffer))
+    in_blocks(update, (p, g, square_avg, grad_avg, momentum_buffer))
 
 
 def _move_average(average: Array, toward: Array, change: Array, scratch: Array) -> None:
@@ -183,7 +159,7 @@ def adam_update(
         np.multiply(scratch, rate, scratch)
         np.subtract(p, scratch, p)
 
-    _in_blocks(update, (p, g, exp_avg, exp_avg_sq, max_exp_avg_sq))
+    in_blocks(update, (p, g, exp_avg, exp_avg_sq, max_exp_avg_sq))
 
 
 def _blockwise(plain: Callable[..., None]) -> Callable[..., None]:
@@ -191,7 +167,7 @@ def _blockwise(plain: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(plain)
     def update(*arrays: Array, **settings: Any) -> None:
-        _in_blocks(lambda *blocks: plain(*blocks[:-1], **settings), arrays)
+        in_blocks(lambda *blocks: plain(*blocks[:-1], **settings), arrays)
 
     return update
 
@@ -205,34 +181,42 @@ rprop_update = _blockwise(reference_update.rprop_update)
 
 
 def squared_norm(arrays: Sequence[Array]) -> Array:
-    """The sum of all squares, a 0-d array: in blocks through BLAS, the blocks added up in double precision."""
-    return np.asarray(sum(map(_sum_of_squares, arrays)), dtype=arrays[0].dtype)
+    """The sum of all squares, a 0-d array: in blocks through BLAS, the blocks added up in double precision.
 
-
-def _sum_of_squares(array: Array) -> float:
-    """Of one array, the same for any number of threads: the blocks are."""
-    flat = np.ascontiguousarray(array).reshape(-1)
-    count = flat.size // NORM_BLOCK
-    blocks, rest = flat[: count * NORM_BLOCK].reshape(count, NORM_BLOCK), flat[count * NORM_BLOCK :]
-    sums = np.empty((count,), dtype=array.dtype)
+    The same for any number of threads: the blocks are.
+    """
+    flat = [np.ascontiguousarray(array).reshape(-1) for array in arrays]
+    counts = [one.size // NORM_BLOCK for one in flat]
+    blocks = [one[: count * NORM_BLOCK].reshape(count, NORM_BLOCK) for one, count in zip(flat, counts)]
+    sums = [np.empty((count,), dtype=one.dtype) for one, count in zip(flat, counts)]
+    # One call for many blocks: 0.6 ms for 6.6 million float32; a call for each block took 1.7.
+    pieces = [
+        (one[piece], its[piece])
+        for one, its in zip(blocks, sums)
+        for piece in pool.blocks(0, len(its), BLOCK // NORM_BLOCK)
+    ]
 
     def run(start: int, stop: int) -> None:
-        # One call for all blocks of a thread: 0.6 ms for 6.6 million float32; a call for each block took 1.7.
-        np.vecdot(blocks[start:stop], blocks[start:stop], out=sums[start:stop])
+        for one, its in pieces[start:stop]:
+            np.vecdot(one, one, out=its)
 
-    pool.share(run, count, GRAIN // NORM_BLOCK)
-    return float(sums.sum(dtype=np.float64)) + float(np.dot(rest, rest))
+    work = sum(its.size for _, its in pieces) * NORM_BLOCK
+    pool.share(run, len(pieces), -(-len(pieces) * GRAIN // max(1, work)))
+    rests = [one[count * NORM_BLOCK :] for one, count in zip(flat, counts)]
+    total = sum([float(its.sum(dtype=np.float64)) for its in sums]) + sum([float(np.dot(rest, rest)) for rest in rests])
+    return np.asarray(total, dtype=arrays[0].dtype)
 
 
 def scale(arrays: Sequence[Array], factor: Array | float) -> None:
     """Multiply every array by the number `factor`, in place."""
-    for array in arrays:
-        number = np.asarray(factor, dtype=array.dtype)
 
-        def update(block: Array, scratch: Array, number: Array = number) -> None:
-            block *= number
+    def update(block: Array, scratch: Array) -> None:
+        np.multiply(block, numbers[block.dtype], block)
 
-        _in_blocks(update, (array,))
+    numbers = {array.dtype: np.asarray(factor, dtype=array.dtype) for array in arrays}
+    with together():
+        for array in arrays:
+            in_blocks(update, (array,))
 
 
 def sum_rows(index: Array, values: Array) -> tuple[Array, Array]:

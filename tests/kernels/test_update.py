@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minigrad.kernels import cpu, cpu_update, pool, reference
+from minigrad.kernels import cpu, cpu_blocks, pool, reference
 from minigrad.testing.running import frozen
 
 STEPS = 4
@@ -120,8 +120,7 @@ def test_cpu_equals_reference(drawn, shape, dtype, threads, layout, seed):
     (name, options), (p, gradients) = drawn, draw(shape, seed, dtype)
     wanted = OPTIMIZERS[name][0](reference, p.copy(), gradients, options)
     with pytest.MonkeyPatch.context() as patch:  # seams between blocks and pieces are what may go wrong
-        patch.setattr(cpu_update, "BLOCK", 37)
-        patch.setattr(cpu_update, "GRAIN", 50)
+        patch.setattr(cpu_blocks, "BLOCK", 37)
         odd = [frozen(layouts(g, layout)) for g in gradients]
         mine = layouts(p.copy(), layout)
         found = OPTIMIZERS[name][0](cpu, mine, odd, options)

@@ -1,8 +1,8 @@
 """Mutation testing of what mutmut leaves out of the heart: functions inside functions, and properties.
 
-    PYTHONPATH=tests python -m mutation.inner call:function fused:call tensor
+    PYTHONPATH=tests python -m mutation.inner lean:function fused:call tensor
 
-The way most calls take through an op is such a function inside `make_function`, and every op has a copy of it. So a
+The way most calls take through an op is such a function inside `lean._of_two`, and every op has a copy of it. So a
 mutant is put into all functions that have the code that it changes, and into those that make more of them, and the
 tests run in a process forked for it, which has everything imported.
 """

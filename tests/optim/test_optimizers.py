@@ -15,7 +15,7 @@ from nn.oracle import array, close, torch
 
 import minigrad
 from minigrad import optim
-from minigrad.kernels import cpu_update, pool
+from minigrad.kernels import cpu_blocks, pool
 from optim.papers import SETTINGS, Array, Settings
 
 every = pytest.mark.parametrize("name", SETTINGS)
@@ -157,8 +157,7 @@ def test_blocks_and_threads_make_no_difference(name: str, data: Any, shape: tupl
         parameter = parameter.detach().T.requires_grad_() if turned else parameter  # not contiguous any more
         optimizer = getattr(optim, name)([parameter], **settings)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(cpu_update, "BLOCK", block)
-            patch.setattr(cpu_update, "GRAIN", 8)
+            patch.setattr(cpu_blocks, "BLOCK", block)
             pool.set_num_threads(threads)
             try:
                 for t in range(1, 4):

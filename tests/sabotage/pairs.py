@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from minigrad import fused
 from minigrad.backend import Array, namespace
 from minigrad.core import fused as fused_ops
-from minigrad.core.primitive import attach
+from minigrad.core.plan import attach
 from minigrad.core.tensor import wrap
 from minigrad.testing import OpSpec
 from minigrad.testing.strategies import arrays, integers
