@@ -18,9 +18,9 @@ GRAIN = 1 << 16  # squares worth a thread of their own
 NORM_BLOCK = 1 << 12  # squares that are added in the array's own precision
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=8)
 def _numbers(dtype: np.dtype[Any], *values: float) -> tuple[Array, ...]:
-    """The numbers as 0-d arrays, kept: all parameters of a group have the same.
+    """The numbers as 0-d arrays, kept for a while: at one step all parameters of a group have the same.
 
     A ufunc on few elements takes 0.3 us with one of these, and 0.6 with a number of Python's, which it converts first.
     """

@@ -363,7 +363,7 @@ def test_training_on_the_stand_in_device_follows_the_cpu() -> None:
 
 
 def test_memory_stays_flat() -> None:
-    trainer = Trainer(RNNLM(pattern_ids()[1], 8, 8, 2, 0.2), epochs=40, patience=0, lr=0.001)
+    trainer = Trainer(RNNLM(pattern_ids()[1], 8, 8, 2, 0.2), epochs=60, patience=0, lr=0.001)
     held = []
     tracemalloc.start()
     try:
@@ -374,8 +374,9 @@ def test_memory_stays_flat() -> None:
     finally:
         tracemalloc.stop()
     assert trainer.update > 200
-    # An epoch leaves its validation loss; one array kept from every update would be a thousand bytes more.
-    assert (held[-1] - held[10]) / (len(held) - 11) < 600, held
+    # An epoch leaves its validation loss; one array kept from every update would be a thousand bytes more. In the first
+    # epochs NumPy's stock of small arrays grows, until there are enough of each size.
+    assert (held[-1] - held[30]) / (len(held) - 31) < 600, held
 
 
 def test_a_short_window_moves_the_weights_in_proportion() -> None:

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 import minigrad
-from minigrad.core import call, engine, inplace, views
+from minigrad.core import call, engine, inplace, plan, views
 from minigrad.core.tensor import Tensor, VersionCounter, wrap
 
 Patch = pytest.MonkeyPatch
@@ -166,9 +166,7 @@ def create_graph_records_nothing(patch: Patch) -> None:
 
 def saved_tensors_come_back_as_constants(patch: Patch) -> None:
     """The second derivative misses what flows through what a rule had saved."""
-    from minigrad.core import primitive
-
-    patch.setattr(primitive, "attach", lambda array, edge: wrap(array) if primitive.is_array(array) else array)
+    patch.setattr(plan, "attach", lambda array, edge, counter: wrap(array) if plan.is_array(array) else array)
 
 
 def a_leaf_collects_though_it_stopped_asking(patch: Patch) -> None:
