@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 from hypothesis import strategies as st
@@ -201,7 +202,8 @@ def test_how_slow_an_op_is_says_nothing_about_it() -> None:
     verify(OpSpec(slow), PROPERTIES["writes_nothing"], max_examples=2, database=None)
 
 
-def test_what_passes_leaves_the_failures_of_others_in_the_database() -> None:
+def test_what_passes_leaves_the_failures_of_others_in_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hypothesis.core, "global_force_seed", None)  # with a seed, hypothesis asks no database
     kept: dict[bytes, set[bytes]] = {}
     database = InMemoryExampleDatabase()
     database.data = kept
