@@ -25,18 +25,18 @@ BASE = lstm_lm.Size(V=8_000, H=256, L=1, T=32, B=32)
 
 @dataclass(frozen=True)
 class Growth:
-    """`times` in seconds, or bytes with the `unit` "MB", and `work` in any unit, for each of `sizes`."""
+    """What it took for each of `sizes`, in ms of time or MB of memory, and the arithmetic of it, in any unit."""
 
     name: str
     sizes: list[int]
-    times: list[float]
+    took: list[float]
     work: list[float]
     unit: str = "ms"
 
     @property
     def exponent(self) -> float:
-        """Of the time."""
-        return _slope(self.sizes, self.times)
+        """Of what it took."""
+        return _slope(self.sizes, self.took)
 
     @property
     def demanded(self) -> float:
@@ -45,13 +45,12 @@ class Growth:
 
     def row(self) -> str:
         """One line of the table."""
-        scale = {"ms": 1e3, "MB": 1e-6}[self.unit]
-        shown = ", ".join(f"{time * scale:.3g}" for time in self.times)
+        shown = ", ".join(f"{one:.3g}" for one in self.took)
         span = f"{self.sizes[0]:>9,} to {self.sizes[-1]:>10,}"
         return f"{self.name:24s} {span}   {self.exponent:5.2f}  {self.demanded:5.2f}   {shown} {self.unit}"
 
 
-HEADER = f"{'what grows':24s} {'from':>9s}    {'to':>10s}   time   work"
+HEADER = f"{'what grows':24s} {'from':>9s}    {'to':>10s}   took   work"
 
 
 def measure(library: Library) -> list[Growth]:
@@ -91,17 +90,19 @@ def _uncollected(work: Work) -> Work:
     """`work` while Python does not look for reference cycles, of which a graph has none."""
 
     def run() -> object:
+        collects = gc.isenabled()
         gc.disable()
         try:
             return work()
         finally:
-            gc.enable()
+            if collects:
+                gc.enable()
 
     return run
 
 
 def _fused_loss(tokens: list[int], vocabulary: int) -> Growth:
-    peaks = [float(memory.fused_loss_in_a_process(count, vocabulary)) for count in tokens]
+    peaks = [memory.fused_loss_in_a_process(count, vocabulary) / 1e6 for count in tokens]
     return Growth("fused loss, tokens", tokens, peaks, [float(count) * vocabulary for count in tokens], "MB")
 
 
@@ -111,7 +112,7 @@ def _grow(name: str, make: Callable[[int], tuple[Work, float]], sizes: list[int]
         run, amount = make(size)
         once = timed(run, 1)
         repeat = max(1, int(0.1 / max(once, 1e-6)))
-        times.append(statistics.median(timed(run, repeat) for _ in range(7)))
+        times.append(1e3 * statistics.median(timed(run, repeat) for _ in range(7)))
         work.append(amount)
     return Growth(name, sizes, times, work)
 

@@ -35,6 +35,7 @@ Shape: TypeAlias = int | tuple[int, ...]
 
 DEFAULT_SEED = 0x3D30F19CD101  # PyTorch's, for a Generator() that nobody seeded
 _WORD = 1 << 64
+MANY = 1 << 11  # categories; of fewer, one of which is drawn, a running sum over all takes no longer
 
 
 class Generator:
@@ -232,9 +233,9 @@ class Generator:
         rows = np.atleast_2d(weights)
         with self._lock:
             stream = self._next_stream()
-            if num_samples == 1:
+            if num_samples == 1 and rows.shape[1] >= MANY:
                 samples = _sample_one(stream, rows)
-            elif replacement:
+            elif replacement or num_samples == 1:  # of one, both say the same
                 samples = _sample_again(stream, rows.astype(np.float64), num_samples)
             else:
                 samples = _sample_once(stream, rows.astype(np.float64), num_samples)
@@ -303,15 +304,15 @@ def _sample_again(stream: np.random.Generator, rows: np.ndarray, num_samples: in
 
 
 def _sample_one(stream: np.random.Generator, rows: np.ndarray) -> np.ndarray:
-    """What `_sample_again` finds for one sample, in less time: a block of about sqrt(C) categories, then one of these.
+    """What `_sample_again` finds for one sample of many categories: a block of about sqrt(C), then one of these.
 
-    Running sums take three nanoseconds each. Here they are made of the blocks' sums, and inside the one block: for
-    10,000 categories that is 15 microseconds in place of 45.  rows: R, C; result: R, 1.
+    Running sums take three nanoseconds each. Here they are made of the blocks' sums, and inside the one block: for a
+    row of 10,000 categories that is 15 microseconds in place of 45.  rows: R, C; result: R, 1.
     """
     R, C = rows.shape
     width = math.isqrt(C - 1) + 1
     blocks = np.zeros((R, -(-C // width), width))
-    blocks.reshape(R, -1)[:, :C] = rows
+    blocks.reshape(R, math.prod(blocks.shape[1:]))[:, :C] = rows
     if rows.dtype.itemsize == 8:  # sums of smaller dtypes stay within the range of float64
         blocks /= blocks.max(axis=(1, 2), keepdims=True)
     of_blocks = np.einsum("rbw->rb", blocks)
@@ -382,7 +383,7 @@ def _check_weights(weights: np.ndarray, num_samples: int, replacement: bool) -> 
     if num_samples <= 0:
         raise RuntimeError(f"multinomial draws at least 1 sample, not {num_samples}")
     largest = weights.max(axis=-1)
-    if not (weights.min(initial=0) >= 0 and largest.max(initial=0) < math.inf):  # false where one is nan
+    if not (weights.min(initial=0) >= 0 and largest.max(initial=0) < math.inf):  # the first is false of nan, too
         raise RuntimeError("multinomial takes weights that are finite and at least 0; one is negative, inf or nan")
     if not largest.all():
         raise RuntimeError("multinomial needs a weight above 0 in each row; in one row all are 0")

@@ -265,6 +265,11 @@ def test_one_sample_is_the_first_of_several(rows: list[list[int]], kind: Any, se
     np.testing.assert_array_equal(random._sample_one(np.random.default_rng(seed), weights), again)
 
 
+@pytest.mark.parametrize("count", [3, random.MANY])
+def test_of_no_rows_there_are_no_samples(count: int) -> None:
+    assert random.Generator().multinomial(np.ones((0, count)), 1).shape == (0, 1)
+
+
 @given(
     st.lists(st.sampled_from([0.0, 1e-45, 5e-324, 1e-7, 0.1, 1.0, 3e38, 1e308]), min_size=1, max_size=40).filter(any),
     st.sampled_from([np.float32, np.float64]),

@@ -258,6 +258,3 @@ def check_result(op: Op, out: Array, raw: list[Any]) -> None:
     kind = "NaN" if bool(xp.isnan(out).any()) else "an infinity"
     where = describe_location(user_location(1))
     raise AnomalyError(f"{op.name}({', '.join(map(describe, raw))}) made {kind} at {where}")
-
-
-# ---- the decorators -------------------------------------------------------------------------------------------------

@@ -29,12 +29,13 @@ from minigrad.core import tensor as tensor_module  # isort: skip - it imports th
 
 if TYPE_CHECKING:
     from minigrad.core.tensor import Tensor
+
 Shape = tuple[int, ...]
 _birth = itertools.count(0, -1).__next__  # younger nodes have smaller numbers, as heapq wants them
 
 
 class Plan(Protocol):
-    """How a node goes backward: an op's rules for the inputs that need a gradient (`primitive.py`)."""
+    """How a node goes backward: an op's rules for the inputs that need a gradient (`plan.py`)."""
 
     name: str
     outputs: int
@@ -165,6 +166,7 @@ def run(
     owned: set[Node | Edge] = set()  # whose pending gradient is an array of our own, free to add to in place
     queue: list[tuple[int, Node]] = []
     latest: tuple[int, Node] | None = None  # what came last to the queue waits beside it: mostly it leaves at once
+    several: set[Node] = set()  # those of several outputs that are in the queue, once for all
     anomaly = mode.anomaly
     node: Any = None
     while True:
@@ -183,6 +185,10 @@ def run(
             before = pending.get(key)
             if before is None:
                 pending[key] = gradient
+                if len(parent.shapes) > 1:
+                    if parent in several:
+                        continue
+                    several.add(parent)
                 if latest is not None:
                     heappush(queue, latest)
                 latest = (parent.birth, parent)
@@ -208,6 +214,7 @@ def run(
                 g = g.to_dense()._array  # rules know dense gradients only, and hooks but for those asked for as rows
             if node.extras is not None:
                 g = _apply_extras(node, 0, g)
+                owned.discard(node)  # a hook may have kept it, or given what somebody holds
             if captured and (node, 0) in captured:
                 captured[node, 0] = g
             if plan is None:
@@ -219,8 +226,6 @@ def run(
                 continue
         else:
             g = [pending.pop((node, index) if index else node, None) for index in range(plan.outputs)]
-            if not any([one is not None for one in g]):  # noqa: C419 - a generator would cost more than the look
-                continue  # it was queued once for each of its outputs, and this is not the first time
             for index, one in enumerate(g):
                 if type(one) is Rows:
                     g[index] = one = one.to_dense()._array
@@ -299,13 +304,17 @@ def _between(starts: Sequence[Edge], targets: Sequence[Edge]) -> set[Node]:
 
 def sum_to(gradient: Any, shape: Shape) -> Any:
     """Undo broadcasting: sum `gradient` over the dimensions that were stretched from `shape`."""
-    extra = gradient.ndim - len(shape)
-    if extra < 0:
-        raise ValueError(f"a gradient of shape {tuple(gradient.shape)} has fewer dimensions than the input")
-    if extra == 1 and shape and type(gradient) is np.ndarray and gradient.shape[1:] == shape:
+    extra, raw = gradient.ndim - len(shape), type(gradient) is np.ndarray
+    precise = np.float32 if raw and gradient.dtype.char == "e" else None  # half precision stops counting at 2048
+    if extra == 1 and shape and raw and gradient.shape[1:] == shape and precise is None:
         return np.add.reduce(gradient)  # a bias beside rows: the usual case, in half the time
-    stretched = [extra + dim for dim, size in enumerate(shape) if size == 1 and gradient.shape[extra + dim] != 1]
-    return gradient.sum((*range(extra), *stretched)).reshape(shape)
+    kept = gradient.shape[extra:] if extra >= 0 else ()
+    stretched = [extra + dim for dim, (size, own) in enumerate(zip(shape, kept)) if size == 1 and own != 1]
+    if len(kept) != len(shape) or any(size not in (1, own) for size, own in zip(shape, kept)):
+        raise ValueError(f"a gradient of shape {tuple(gradient.shape)} was not broadcast from {shape}")
+    dims = (*range(extra), *stretched)
+    total = gradient.sum(dims) if precise is None else gradient.sum(dims, precise).astype(gradient.dtype)
+    return total.reshape(shape)
 
 
 def _does_not_fit(node: Node, position: int, found: Shape, wanted: Shape) -> RuntimeError:

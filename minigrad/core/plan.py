@@ -42,10 +42,10 @@ class RulePlan:
         self.kept_outputs = [place for place, name in enumerate(op.outputs) if name in self.words]
         self.keeps_variadic = op.variadic in self.words
         self.counters = _pick(self.kept_inputs)
-        self.rules = [None if rule is None else (rule[0], self._arguments(rule[1])) for rule in rules]
         self.keep = _keeper(self)
         plain = not op.several and not op.variadic
         self.gradients = _joined([_caller(rule, self.words) for rule in rules]) if plain else None
+        self.rules = [] if plain else [None if rule is None else (rule[0], self._arguments(rule[1])) for rule in rules]
 
     def _arguments(self, words: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
         """From (g or all gs, needs, saved) to a rule's arguments in the order it names them."""

@@ -1,4 +1,4 @@
-"""What the kernels share: the array type's name and the walk through time."""
+"""What the kernels share: the array type's name, the walk through time, and updates that may wait for each other."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeAlias

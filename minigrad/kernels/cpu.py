@@ -1,6 +1,7 @@
 """Every kernel for NumPy arrays: the work of `reference`, arranged for caches and threads."""
 
 from minigrad.kernels.cpu_blocks import together
+from minigrad.kernels.cpu_gru import gru_backward, gru_forward
 from minigrad.kernels.cpu_loss import (
     cross_entropy_backward,
     cross_entropy_forward,
@@ -11,14 +12,8 @@ from minigrad.kernels.cpu_loss import (
     softmax,
     softmax_backward,
 )
-from minigrad.kernels.cpu_recurrent import (
-    gru_backward,
-    gru_forward,
-    lstm_backward,
-    lstm_forward,
-    rnn_backward,
-    rnn_forward,
-)
+from minigrad.kernels.cpu_lstm import lstm_backward, lstm_forward
+from minigrad.kernels.cpu_rnn import rnn_backward, rnn_forward
 from minigrad.kernels.cpu_update import (
     adadelta_update,
     adagrad_update,

@@ -123,6 +123,19 @@ def _move_average(average: Array, toward: Array, change: Array, scratch: Array) 
     np.add(average, scratch, average)
 
 
+def _blockwise(plain: Callable[..., None]) -> Callable[..., None]:
+    """The plain update, which gets by on blocks: its temporaries are a block's, and stay in the cache."""
+
+    @functools.wraps(plain)
+    def update(*arrays: Array, **settings: Any) -> None:
+        in_blocks(lambda *blocks: plain(*blocks[:-1], **settings), arrays)
+
+    return update
+
+
+_adam_plainly = _blockwise(reference_update.adam_update)
+
+
 def adam_update(
     p: Array, g: Array, exp_avg: Array, exp_avg_sq: Array, max_exp_avg_sq: Array | None,
     *, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float, decoupled: bool, step: int,
@@ -133,11 +146,15 @@ def adam_update(
     With the correction c = sqrt(1 - beta2^t) it is m / (sqrt(v) / c + eps) = c * m / (sqrt(v) + c * eps): numbers are
     multiplied in place of a whole array, which is one pass of 13, and that a division.
     """
-    correction = (1 - beta2**step) ** 0.5
-    half = p.dtype.itemsize == 2  # c * eps could become zero there, so sqrt(v) is divided
-    before, after = (correction, 1.0) if half else (1.0, correction)
-    shrink, change, keep, new, divisor, least, rate = _numbers(
-        p.dtype, 1 - lr * weight_decay, 1 - beta1, beta2, 1 - beta2, before, eps * after, lr * after / (1 - beta1**step)
+    if p.dtype.itemsize == 2:  # c * eps could become zero there
+        _adam_plainly(
+            p, g, exp_avg, exp_avg_sq, max_exp_avg_sq, lr=lr, beta1=beta1, beta2=beta2, eps=eps,
+            weight_decay=weight_decay, decoupled=decoupled, step=step, maximize=maximize,
+        )  # fmt: skip
+        return
+    c = (1 - beta2**step) ** 0.5
+    shrink, change, keep, new, least, rate = _numbers(
+        p.dtype, 1 - lr * weight_decay, 1 - beta1, beta2, 1 - beta2, c * eps, c * lr / (1 - beta1**step)
     )
 
     def update(p: Array, g: Array, m: Array, v: Array, v_max: Array | None, scratch: Array) -> None:
@@ -152,24 +169,12 @@ def adam_update(
         if v_max is not None:
             v = np.maximum(v_max, v, out=v_max)
         np.sqrt(v, scratch)
-        if half:
-            np.divide(scratch, divisor, scratch)
         np.add(scratch, least, scratch)
         np.divide(m, scratch, scratch)
         np.multiply(scratch, rate, scratch)
         np.subtract(p, scratch, p)
 
     in_blocks(update, (p, g, exp_avg, exp_avg_sq, max_exp_avg_sq))
-
-
-def _blockwise(plain: Callable[..., None]) -> Callable[..., None]:
-    """The plain update, which gets by on blocks: its temporaries are a block's, and stay in the cache."""
-
-    @functools.wraps(plain)
-    def update(*arrays: Array, **settings: Any) -> None:
-        in_blocks(lambda *blocks: plain(*blocks[:-1], **settings), arrays)
-
-    return update
 
 
 adadelta_update = _blockwise(reference_update.adadelta_update)
@@ -247,8 +252,10 @@ def _add_further_rows(sums: Array, values: Array, order: Array, bounds: Array) -
     ends = counts.cumsum()
     row = np.arange(1, counts.size + 1).repeat(counts)
     run = np.arange(ends[-1]) - (ends - counts).repeat(counts)
-    more = _rows(values, order[bounds[runs[run]] + row])
-    total = _rows(sums, runs)
+    # Half precision adds up in single: by itself it stops counting at 2048.
+    precise = np.promote_types(values.dtype, np.float32)
+    more = _rows(values, order[bounds[runs[run]] + row]).astype(precise, copy=False)
+    total = _rows(sums, runs).astype(precise, copy=False)
     (changes,) = lengths.nonzero()  # from one to the next equally many runs go on
     begin = first = 0
     for last, end, count in zip((changes + 1).tolist(), ends[changes].tolist(), counts[changes].tolist(), strict=True):

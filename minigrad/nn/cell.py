@@ -45,6 +45,8 @@ class _Cell(Module):
 
     def _check_input(self, input: Tensor) -> None:
         """Raise unless the input fits the cell (the op checks the states). A loop comes here at every step."""
+        if not isinstance(input, Tensor):
+            raise TypeError(f"{type(self).__name__}: the input must be a Tensor, got {type(input).__name__}")
         shape = input._array.shape
         if len(shape) not in (1, 2):
             raise ValueError(f"{type(self).__name__}: the input must be (B, I), or (I) for one, got shape {shape}")

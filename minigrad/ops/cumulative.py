@@ -49,6 +49,10 @@ def diff(
         raise RuntimeError(f"diff: needs a dimension and n >= 0, got shape {tuple(input.shape)} and n={n}")
     at = checked(dim, input.ndim)
     for name, part in (("prepend", prepend), ("append", append)):
+        if part is not None and not isinstance(part, Tensor):
+            raise TypeError(
+                f"diff: {name} must be a Tensor, got {type(part).__name__}: make one with minigrad.tensor()"
+            )
         if part is not None and _beside(part, at) != _beside(input, at):
             raise RuntimeError(
                 f"diff: {name} has shape {tuple(part.shape)}, the tensor {tuple(input.shape)}: except in dim {at} "

@@ -255,6 +255,8 @@ def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = Fa
     """
     parts = indices if isinstance(indices, _Index) else _named("index_put", tuple(indices), input)
     region = _region(input, parts)
+    if not isinstance(values, Tensor):
+        raise TypeError(f"index_put: values must be a Tensor, got {type(values).__name__}: x[...] = takes numbers, too")
     if not isinstance(indices, _Index) and values.ndim > len(region):
         raise RuntimeError(
             f"index_put: values of shape {tuple(values.shape)} do not stretch to the places' {tuple(region)}"

@@ -180,6 +180,8 @@ unbound.vjp(input=lambda g, dim: stacked(*g, dim=dim))
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """The slices along `dim`, without it."""
     at = dim_of(dim, input.ndim, "unbind")
+    if not input.ndim:
+        raise IndexError("unbind: a 0-d tensor has no dimension to take apart")
     return unbound(input, dim=at) if input.shape[at] else ()
 
 

@@ -267,19 +267,24 @@ def norm(input: Tensor, p: Any = "fro", dim: Dims = None, keepdim: bool = False,
 # ---- whether, and how many ------------------------------------------------------------------------------------------
 
 
+def _axes_of_truth(dim: Dims, ndim: int) -> tuple[int, ...] | None:
+    """As `axes`; but here no dimensions are none, and not all."""
+    return () if dim is not None and not isinstance(dim, int) and not len(dim) else axes(dim, ndim)
+
+
 @method()
 @primitive
 def any(input: Array, dim: Dims = None, keepdim: bool = False) -> Array:
-    """Whether any element is true, or not 0, as a bool (uint8 for uint8); with dim=() of each element alone."""
-    found = input.any(axis=() if dim == () else axes(dim, input.ndim), keepdims=keepdim)
+    """Whether any element is true, or not 0, as a bool (uint8 for uint8); with `dim=()`, of each element alone."""
+    found = input.any(axis=_axes_of_truth(dim, input.ndim), keepdims=keepdim)
     return found.astype(np.uint8) if input.dtype == np.uint8 else found
 
 
 @method()
 @primitive
 def all(input: Array, dim: Dims = None, keepdim: bool = False) -> Array:
-    """Whether all elements are true, or not 0, as a bool (uint8 for uint8); with dim=() of each element alone."""
-    found = input.all(axis=() if dim == () else axes(dim, input.ndim), keepdims=keepdim)
+    """Whether all elements are true, or not 0, as a bool (uint8 for uint8); with `dim=()`, of each element alone."""
+    found = input.all(axis=_axes_of_truth(dim, input.ndim), keepdims=keepdim)
     return found.astype(np.uint8) if input.dtype == np.uint8 else found
 
 

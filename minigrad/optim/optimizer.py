@@ -183,7 +183,7 @@ class Optimizer:
 
     def _count(self, p: Array, state: State, group: Settings) -> None:
         """Begin the state of a parameter that has not moved yet, and count its step where it has a count."""
-        if not state and self._always:
+        if not state:
             state.update(self._begun(p, group))
         if "step" in self._always:
             state["step"] += 1

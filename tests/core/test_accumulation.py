@@ -142,6 +142,24 @@ def test_retained_gradients_are_shared_with_nothing() -> None:
     assert x.grad.tolist() == [1, 1]
 
 
+@pytest.mark.parametrize("gives", [False, True])
+def test_what_a_hook_kept_or_gave_is_not_grad(gives: bool) -> None:
+    """Also where a leaf is used twice, and the engine has added up in memory of its own."""
+    x, held = leaf([1.0, 2.0]), [minigrad.tensor([5.0, 6.0], dtype=minigrad.float64)]
+
+    def hook(gradient: minigrad.Tensor) -> Any:
+        if gives:
+            return held[0]
+        held[0] = gradient
+        return None
+
+    x.register_hook(hook)
+    (x * 2 + x * 3).sum().backward()
+    before = held[0].tolist()
+    x.grad.mul_(0.0)
+    assert held[0].tolist() == before
+
+
 def test_gradients_returned_are_shared_with_nothing() -> None:
     x, y = leaf([1.0, 2.0]), leaf([3.0, 4.0])
     first, second = minigrad.grad((x + y).sum(), [x, y])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -263,3 +264,20 @@ def test_a_view_follows_its_base_once_and_stays_there() -> None:
     assert view.grad_fn is node
     view.sum().backward()
     np.testing.assert_array_equal(x.grad.numpy(), [5.0, 0.0])
+
+
+def test_a_node_of_many_outputs_is_visited_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    visits: list[str] = []
+    for name in ("heappop", "heappushpop"):
+
+        def counted(*args: Any, original: Any = getattr(engine, name)) -> Any:
+            found = original(*args)
+            visits.append(found[1].name())
+            return found
+
+        monkeypatch.setattr(engine, name, counted)
+    x = tensor(np.arange(20.0), requires_grad=True)
+    parts = (x * 2).unbind()
+    minigrad.stack(parts[::-1]).sum().backward()
+    assert x.grad.tolist() == [2.0] * 20
+    assert visits == ["SumBackward0", "StackedBackward0", "UnboundBackward0", "MulBackward0", "AccumulateGrad"]

@@ -442,6 +442,30 @@ def test_a_gradient_of_the_right_size_and_another_shape_is_refused() -> None:
         flattened(_leaf(1, 2, 3, 4).reshape(2, 2)).sum().backward()
 
 
+@primitive
+def doubled(input):
+    """Twice the input."""
+    return input * 2
+
+
+doubled.vjp(input=lambda g: (g * 2).mT)
+
+
+def test_a_gradient_turned_round_is_refused() -> None:
+    """It has the right size, and the right number of dimensions."""
+    said = r"the rule of 'doubled' for 'input' gives a gradient of shape \(3, 2\), and the input has shape \(2, 3\) "
+    with pytest.raises(RuntimeError, match=said):
+        doubled(_leaf(1, 2, 3, 4, 5, 6).reshape(2, 3)).sum().backward()
+
+
+@pytest.mark.parametrize("shape", [(3,), (1, 3), (1, 1), ()])
+def test_half_precision_counts_beyond_2048(shape: tuple[int, ...]) -> None:
+    x = minigrad.zeros(*shape, dtype=minigrad.float16, requires_grad=True)
+    (x + minigrad.ones(4096, 3, dtype=minigrad.float16)).sum().backward()
+    assert x.grad.dtype == minigrad.float16
+    assert set(x.grad.reshape(-1).tolist()) == {4096.0 * 3 / x.numel()}
+
+
 def test_an_input_without_a_name_is_counted() -> None:
     said = r"the rule of 'both' for input 1 gives a gradient of shape \(5,\), and the input has shape \(3,\)"
     with pytest.raises(RuntimeError, match=said):

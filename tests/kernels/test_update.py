@@ -214,3 +214,10 @@ def test_sparse_rows_are_the_dense_sum(lengths, rest, index_type, dtype, layout,
         table = layouts(start.copy(), layout)
         module.add_rows(table, index, values)
         np.testing.assert_array_equal(table, start + dense)
+
+
+def test_sparse_rows_in_half_precision_count_beyond_2048():
+    for count in (4096, 3):
+        index, values = np.zeros(count, np.int64), np.ones((count, 2), np.float16)
+        unique, sums = cpu.sum_rows(index, values)
+        assert (unique.tolist(), sums.tolist(), sums.dtype) == ([0], [[count, count]], np.float16)

@@ -74,6 +74,7 @@ REFUSED: dict[str, Mistake] = {
         RuntimeError,
         "1 dimensions cannot move to 2 places",
     ),
+    "unbind: of a number": (lambda: x().unbind(), IndexError, "unbind: a 0-d tensor has no dimension"),
     "movedim: to one place": (
         lambda: x(2, 3, 4).movedim((0, 1), (-2, 1)), RuntimeError, r"appears twice in destination=\(-2, 1\)",
     ),

@@ -206,6 +206,28 @@ def test_the_inputs_and_the_flowing_gradient_are_not_written_and_backward_runs_t
 
 @every_op
 @given(data=st.data())
+def test_a_view_of_what_was_written_since_leads_where_it_should(name: str, data: Any) -> None:
+    """Its gradient goes through what was written, which the view does not know of until it is used."""
+    call = data.draw(CALLS[name])
+    leaves, views = list(call.inputs), list(call.inputs)
+    for position in call.differentiable():
+        leaves[position] = call.inputs[position].detach().clone().requires_grad_()
+        base = leaves[position] * 1
+        views[position] = base[...]
+        base.mul_(2)
+    expected = [None if x is None else x.detach() for x in views]
+    for position in call.differentiable():
+        expected[position].requires_grad_()
+    for inputs in (views, expected):
+        results = listed(call.op(*inputs, **call.settings))
+        sum([one.sum() for one in results]).backward()
+    for position in call.differentiable():
+        found = leaves[position].grad
+        np.testing.assert_allclose(found.numpy(), 2 * expected[position].grad.numpy(), rtol=1e-9, atol=1e-11)
+
+
+@every_op
+@given(data=st.data())
 def test_on_another_device_without_waiting(name: str, data: Any) -> None:
     standin.install()
     call = data.draw(CALLS[name])

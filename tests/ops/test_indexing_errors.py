@@ -106,6 +106,8 @@ REFUSED: dict[str, Mistake] = {
     "index_put: too many dimensions": (
         lambda: x(3).index_put((places(0),), x(1, 1)), RuntimeError, r"shape \(1, 1\) do not stretch to .* \(1,\)",
     ),
+    "index_put: a number": (lambda: x(3).index_put((places(0),), 3.0), TypeError, "must be a Tensor, got float"),
+    "diff: a list": (lambda: x(2).diff(prepend=[1.0]), TypeError, "diff: prepend must be a Tensor, got list"),
     "diff: another shape, and nothing to do": (
         lambda: x(2, 3).diff(0, 0, prepend=x(1, 4)), RuntimeError, r"prepend has shape \(1, 4\), .* except in dim 0",
     ),

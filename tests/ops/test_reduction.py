@@ -294,7 +294,8 @@ def test_any_all_and_count(name: str, drawn: Any) -> None:
 
 @pytest.mark.parametrize("name", ["any", "all"])
 def test_any_and_all_of_no_dimensions_look_at_each_element(name: str) -> None:
-    assert getattr(minigrad.tensor([[0.0, 2.0]]), name)(dim=()).tolist() == [[False, True]]
+    for dim in ((), []):
+        assert getattr(minigrad.tensor([[0.0, 2.0]]), name)(dim=dim).tolist() == [[False, True]]
 
 
 # ---- on another device ----------------------------------------------------------------------------------------------

@@ -183,3 +183,20 @@ def test_asgds_average_is_that_of_the_parameters_after_t0(t0: int, steps: int) -
         optimizer.step()
         path.append(array(parameter))
     close(optimizer.state[parameter]["ax"], np.mean(path[min(t0 + 1, steps - 1) :], axis=0), 1e-12)
+
+
+def test_a_subclass_may_begin_with_a_state_of_its_own() -> None:
+    class Drifting(optim.Optimizer):
+        def __init__(self, params: Any) -> None:
+            super().__init__(params, {"lr": 0.1})
+
+        def _first(self, group: Any) -> dict[str, float]:
+            return {"velocity": 0.5}
+
+        def _update(self, p: Any, g: Any, state: Any, group: Any) -> None:
+            p -= group["lr"] * g * state["velocity"]._array
+
+    parameter = minigrad.tensor([1.0, 2.0], requires_grad=True)
+    parameter.grad = minigrad.ones(2)
+    Drifting([parameter]).step()
+    np.testing.assert_allclose(array(parameter), [0.95, 1.95], rtol=1e-6)
