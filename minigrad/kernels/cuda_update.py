@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import cupy
 
+from minigrad.backend import device_of, on
 from minigrad.kernels import cuda_source
 from minigrad.kernels.common import Array
 from minigrad.kernels.cuda_launch import kernel, reduction
@@ -105,9 +106,14 @@ def squared_norm(arrays: Sequence[Array]) -> Array:
 
 
 def scale(arrays: Sequence[Array], factor: Array | float) -> None:
-    """Multiply every array by the number `factor`, in place, in one launch."""
-    factors = {dtype: cupy.asarray(factor, dtype=dtype) for dtype in {array.dtype for array in arrays}}
-    groups, alone = grouped([(factors[array.dtype], array) for array in arrays])
+    """Multiply every array by the number `factor`, in place, in one launch; no two may share memory."""
+    factors: dict[object, Array] = {}
+    for array in arrays:
+        kind = device_of(array), array.dtype
+        if kind not in factors:
+            with on(kind[0]):
+                factors[kind] = cupy.asarray(factor, dtype=array.dtype)
+    groups, alone = grouped([(factors[device_of(array), array.dtype], array) for array in arrays])
     for group in groups:
         run_many(cuda_source.SCALE, group, ())
     for number, array in alone:

@@ -41,8 +41,8 @@ def _projected(xp: Any, x: Array, weight: Array, bias: Array | None) -> Array:
 
 
 def _planes(z: Array, gates: int) -> Array:
-    """(..., gates * H) -> (gates, ..., H): each gate in memory of its own, where an operation takes a third of the time
-    that it takes on a part of wider rows; 8 x 32 numbers, 0.25 microseconds."""
+    """(..., gates * H) -> (gates, ..., H): each gate in memory of its own, where an operation on 8 x 32 takes 0.5
+    microseconds and not 1.8, as on a part of wider rows. The copy takes 1."""
     return z.reshape(*z.shape[:-1], gates, z.shape[-1] // gates).swapaxes(0, -2).copy()
 
 

@@ -268,14 +268,17 @@ def test_a_view_follows_its_base_once_and_stays_there() -> None:
 
 def test_a_node_of_many_outputs_is_visited_once(monkeypatch: pytest.MonkeyPatch) -> None:
     visits: list[str] = []
-    for name in ("heappop", "heappushpop"):
 
-        def counted(*args: Any, original: Any = getattr(engine, name)) -> Any:
-            found = original(*args)
+    def counted(take: Any) -> Any:
+        def taken(*args: Any) -> Any:
+            found = take(*args)
             visits.append(found[1].name())
             return found
 
-        monkeypatch.setattr(engine, name, counted)
+        return taken
+
+    for name in ("heappop", "heappushpop"):
+        monkeypatch.setattr(engine, name, counted(getattr(engine, name)))
     x = tensor(np.arange(20.0), requires_grad=True)
     parts = (x * 2).unbind()
     minigrad.stack(parts[::-1]).sum().backward()

@@ -61,6 +61,15 @@ def test_scale(cuda, many, arrays, factor, block, blocks):
         assert_close(a, b)
 
 
+def test_arrays_of_one_call_that_differ_in_kind_go_alone(many):
+    single, double = np.ones(3, np.float32), np.ones(3)
+    groups, alone = many.grouped([(single, single), (single, double), (double, double), (single, single)])
+    assert [len(group) for group in groups] == [2, 1]
+    (mixed,) = alone
+    assert mixed[0] is single
+    assert mixed[1] is double
+
+
 @pytest.mark.parametrize("count", [1, MANY - 1, MANY, MANY + 1, 2 * MANY + 1])
 def test_as_few_launches_as_there_is_room_for(cuda, many, count):
     many.BLOCK, many.BLOCKS = 256, 1024
