@@ -12,7 +12,7 @@ import pytest
 import minigrad
 from minigrad import fused, primitive
 from minigrad.core.call import record
-from minigrad.core.errors import describe, describe_location, is_inside, user_location
+from minigrad.core.errors import AnomalyError, describe, describe_location, is_inside, user_location
 from minigrad.testing import standin
 
 
@@ -304,12 +304,23 @@ def _in_a_file(name: str) -> Any:
     return held["use"]
 
 
-@pytest.mark.parametrize("op", [minigrad.square, minigrad.exp, minigrad.nn.functional.softsign, minigrad.cumprod])
-def test_a_result_knows_the_line_that_called(op: Any) -> None:
+_TWICE = minigrad.ones(2, dtype=minigrad.float64) * 2
+_CALLS: dict[str, Any] = {
+    "square": minigrad.square,
+    "exp": minigrad.exp,
+    "mul": functools.partial(minigrad.mul, _TWICE),
+    "relu": minigrad.nn.functional.relu,
+    "softsign": minigrad.nn.functional.softsign,
+    "cumprod": functools.partial(minigrad.cumprod, dim=0),
+}
+
+
+@pytest.mark.parametrize("op", _CALLS)
+def test_a_result_knows_the_line_that_called(op: str) -> None:
     """... also when the caller's file is new, or a function of the package stands between."""
-    name = f"a_file_for_{op.__name__}.py"
+    name, given = f"a_file_for_{op}.py", _CALLS[op]
+    assert given(_leaf(1.0, 2.0)).grad_fn.line.startswith(__file__)  # this is known for a file of the user's
     use = _in_a_file(name)
-    given = functools.partial(op, dim=0) if op is minigrad.cumprod else op
     for _ in range(2):  # the first call finds out whose file it is
         where = describe_location(use(given, _leaf(1.0, 2.0)).grad_fn.location)
         assert where == f"{name}:3, in use: return op(y)"
@@ -363,3 +374,13 @@ def test_a_setting_may_have_the_name_of_an_alias() -> None:
     x = minigrad.tensor([[1.0, 2.0], [3.0, 4.0]])
     assert turned_over(input=x, axis=1).tolist() == [[2.0, 1.0], [4.0, 3.0]]
     assert turned_over(x, axis=1).tolist() == [[2.0, 1.0], [4.0, 3.0]]
+
+
+@pytest.mark.parametrize("op", [minigrad.log, lambda x: x / x])
+def test_no_mode_is_forgotten_where_calls_are_short(op: Any) -> None:
+    with minigrad.autograd.detect_anomaly(), pytest.raises(AnomalyError, match="made NaN"):
+        op(_leaf(-1.0) * 0 - (0.0 if op is not minigrad.log else 1.0))
+    with minigrad.inference_mode():
+        result = op(minigrad.ones(1))
+    with pytest.raises(RuntimeError, match="inference tensor"):
+        result.requires_grad_()

@@ -37,6 +37,19 @@ def test_a_number_that_is_kept_is_not_watched() -> None:
     assert keep(x * 2.0, x, 2.0, own, first, second) == (((2, 3), 2.0), (second, 4))
 
 
+def test_the_shape_of_a_single_input_is_kept_as_it_is_of_two() -> None:
+    @primitive
+    def doubled(input):
+        return input * 2
+
+    doubled.vjp(input=lambda g, input_shape, ans: g * 2)
+    x, own, first = np.ones((2, 3)), VersionCounter(), VersionCounter()
+    saved, versions = doubled.op.lean_plans[1].keep(x * 2, x, None, own, first, CONSTANT)
+    np.testing.assert_array_equal(saved[0], x * 2)
+    assert saved[1] == (2, 3)
+    assert versions == (own, 0)
+
+
 def test_the_one_input_that_is_kept_is_watched() -> None:
     x, y = minigrad.tensor([2.0], requires_grad=True), minigrad.tensor([5.0])
     for result in (x * y, y * x, x / y):
