@@ -6,6 +6,7 @@ import sys
 import time
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 from hypothesis import Phase, settings
@@ -300,7 +301,8 @@ def test_wrong_use_is_said_in_a_sentence(given: Any, options: dict[str, Any], sa
         check_module(*given, **options)
 
 
-def test_a_property_that_holds_leaves_what_another_failed_on() -> None:
+def test_a_property_that_holds_leaves_what_another_failed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hypothesis.core, "global_force_seed", None)  # with a seed, hypothesis asks no database
     known = InMemoryExampleDatabase()
     how: dict[str, Any] = {"max_examples": 20, "derandomize": False, "database": known}
     with pytest.raises(GradcheckError):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.backend import Array, namespace
+from minigrad.core import dtypes
 from minigrad.core.primitive import primitive
 from minigrad.core.tensor import Tensor
 from minigrad.ops.comparison import choose, keep_where, replace_where
@@ -49,16 +50,23 @@ def mul(input: Array, other: Array) -> Array:
 mul.vjp(input=lambda g, other: g * other, other=lambda g, input: g * input)
 
 
+def _multiple(other: Any, alpha: float, input: Any) -> Any:
+    """alpha * other, in the dtype that the result with `input` has: by itself a whole number times 0.5 is a float32."""
+    if isinstance(other, Tensor) and isinstance(input, Tensor):
+        other = other.to(dtypes.result_type(input._array, other._array))
+    return other * alpha
+
+
 @method(called="add", inplace=True)
 def add_multiple(input: Any, other: Any, *, alpha: float = 1) -> Tensor:
     """`input + alpha * other`."""
-    return add(input, other if alpha == 1 else other * alpha)
+    return add(input, other if alpha == 1 else _multiple(other, alpha, input))
 
 
 @method("subtract", called="sub", inplace=True)
 def sub_multiple(input: Any, other: Any, *, alpha: float = 1) -> Tensor:
     """`input - alpha * other`."""
-    return sub(input, other if alpha == 1 else other * alpha)
+    return sub(input, other if alpha == 1 else _multiple(other, alpha, input))
 
 
 @function()

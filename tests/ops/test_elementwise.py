@@ -197,6 +197,20 @@ def test_operators_with_numbers_on_both_sides() -> None:
     agree(lambda library, x: (x & 6) | (1 ^ x) | (3 & x) ^ ~x, np.array([-3, -2, 1, 4]), order=0)
 
 
+@pytest.mark.oracle
+@pytest.mark.parametrize("name", ["add", "sub", "rsub"])
+def test_a_multiple_has_the_dtype_of_the_result(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    whole, number = np.array([1, 2]), np.array(1.5)
+    for first, second in ((whole, number), (number, whole), (whole, whole.astype(np.float32)), (whole, number[None])):
+        found, expected = (
+            getattr(library, name)(library.tensor(first), library.tensor(second), alpha=0.5)
+            for library in (minigrad, torch)
+        )
+        assert str(found.dtype) == str(expected.dtype).removeprefix("torch.")
+        np.testing.assert_array_equal(found.numpy(), expected.numpy())
+
+
 @pytest.mark.parametrize("divide", [lambda x, y: x // y, lambda x, y: x % y, minigrad.fmod])
 def test_integer_division_by_zero_raises(divide: Any) -> None:
     x = minigrad.tensor([1, 2])

@@ -32,6 +32,7 @@ BEYOND_PYTORCH: dict[str, Question] = {
     # its bounds must not be larger than the input
     "clamp": lambda case: np.broadcast(*map(_or_0, case.inputs)).shape != case.inputs[0].shape,
     "prod": lambda case: case.settings["dim"] is None and case.settings["keepdim"],  # no such overload
+    "norm": lambda case: case.settings["p"] == "fro" and _dimensions_named(case) > 2,  # there a norm of matrices
     "addmv": lambda case: not case.inputs[1].size,  # a wrong shape, of nothing
     "F.linear": lambda case: case.inputs[1].ndim == 1 and case.inputs[2] is not None,  # a bias wants a matrix
     "F.linear_cross_entropy": lambda case: case.inputs[0].ndim > 2,  # one or two dimensions there
@@ -44,6 +45,12 @@ WITHOUT_GRADIENT: dict[str, Question] = {
     "index_fill": lambda case: len(set(case.inputs[1].tolist())) < len(case.inputs[1]),  # a place counts twice there
 }
 COARSE = {"F.hardsigmoid": 1e-7}  # its backward multiplies by 1/6 in single precision
+
+
+def _dimensions_named(case: Case) -> int:
+    """How many dimensions a reduction is told of; with keepdim alone PyTorch names all."""
+    dim = case.settings["dim"]
+    return case.inputs[0].ndim * case.settings["keepdim"] if dim is None else np.size(dim)
 
 
 def _or_0(value: Any) -> Any:

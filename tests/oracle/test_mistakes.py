@@ -40,7 +40,6 @@ REFUSED_HERE = {
 COMPUTED_HERE = {
     "index_put": "a mask may be one True or False; PyTorch says that it fails inside",
     "logsumexp": "of no dimensions it is that of all, as a sum is; PyTorch fails when it writes its result",
-    "norm": "p='fro' is the root of the sum of squares for any number of dimensions, with keepdim, too",
 }
 DIFFERENT_HERE = {
     "F.huber_loss": "of float32 and float64 PyTorch takes the input's dtype, and not as elsewhere the larger",
