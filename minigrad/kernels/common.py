@@ -1,6 +1,5 @@
-"""What the kernels share: the array type's name, the walk through time, and updates that may wait for each other."""
+"""What the kernels share: the array type's name and the walk through time."""
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeAlias
 
 Array: TypeAlias = Any  # a numpy.ndarray, a cupy.ndarray, or another array type known to minigrad.backend
@@ -10,11 +9,3 @@ Needs: TypeAlias = tuple[bool, ...]  # one entry for each array argument of the 
 def time_order(steps: int, reverse: bool) -> range:
     """The order in which a recurrence visits the rows of its input."""
     return range(steps - 1, -1, -1) if reverse else range(steps)
-
-
-def together() -> AbstractContextManager[None]:
-    """Inside, updates of parameters may wait for its end, and be done at once: nothing may read what they write before.
-
-    Where nothing is won by that, as here, none waits.
-    """
-    return nullcontext()

@@ -18,7 +18,6 @@ from minigrad.kernels.cpu_steps import (
     columns,
     ends,
     flat,
-    gates_of,
     gradient_of_last,
     input_gradient,
     one_half,
@@ -106,8 +105,8 @@ def _gru_local(
 
     def fill(start: int, stop: int) -> None:
         for t in range(start, stop):
-            r, z, n = gates_of(gates[t], 3)
-            d_r, d_z, d_n = gates_of(local[t], 3)
+            r, z, n = _gates(gates[t], 3)
+            d_r, d_z, d_n = _gates(local[t], 3)
             np.multiply(n, n, out=d_r)
             np.subtract(1, d_r, out=d_r)
             np.subtract(1, z, out=d_z)
@@ -119,10 +118,15 @@ def _gru_local(
             d_r *= hidden_n[t]
             d_r *= d_n
             local_hidden[t][...] = local[t]
-            gates_of(local_hidden[t], 3)[2][...] *= r
+            _gates(local_hidden[t], 3)[2][...] *= r
 
     _share_steps(fill, gates)
     return local, local_hidden
+
+
+def _gates(block: Array, count: int) -> list[Array]:
+    """Views of the `count` gates of one step, each (H, b)."""
+    return list(block.reshape(count, block.shape[0] // count, block.shape[1]))
 
 
 def gru_backward(

@@ -137,11 +137,6 @@ def turned(state: Array) -> Array:
     return state.T.copy()
 
 
-def gates_of(block: Array, count: int) -> list[Array]:
-    """Views of the `count` gates of one step, each (H, b)."""
-    return list(block.reshape(count, block.shape[0] // count, block.shape[1]))
-
-
 @cache
 def one_half(dtype: Any) -> Array:
     """0.5 as an array: a Python number is converted in every call, 0.3 microseconds of 0.6 for 256 gates."""

@@ -1,6 +1,5 @@
 """Every kernel in its plain version: the text to read, the oracle of `cpu` and `cuda`, and for any other array type."""
 
-from minigrad.kernels.common import together
 from minigrad.kernels.reference_loss import (
     cross_entropy_backward,
     cross_entropy_forward,
@@ -34,6 +33,7 @@ from minigrad.kernels.reference_update import (
     sgd_update,
     squared_norm,
     sum_rows,
+    together,
 )
 
 __all__ = [

@@ -51,14 +51,16 @@ def scatter_sum(src: Array, index: Array, *, shape: tuple[int, ...], dim: int) -
 scatter_sum.vjp(src=lambda g, index, dim: gathered(g, index, dim=dim))
 
 
-def _checked(name: str, input: Tensor, dim: int, index: Tensor) -> int:
-    """The dimension counted from the front. TypeError for an index of no integers, RuntimeError for another rank."""
+def _checked(name: str, input: Tensor, dim: int, index: Tensor, *, exactly: bool = False) -> int:
+    """The dimension counted from the front. TypeError for an index of no integers, RuntimeError for another rank;
+    unless `exactly`, a number is as good as a vector of one."""
     at = shape.dim_of(dim, input.ndim, name)
     if not isinstance(index, Tensor) or index.dtype.kind not in "iu":
         raise TypeError(
             f"{name}: the index must be a tensor of integers, got {getattr(index, 'dtype', type(index).__name__)}"
         )
-    if max(index.ndim, 1) != max(input.ndim, 1):
+    ranks = [one.ndim if exactly else max(one.ndim, 1) for one in (index, input)]
+    if ranks[0] != ranks[1]:
         raise RuntimeError(
             f"{name}: the index has {index.ndim} dimensions, the tensor {input.ndim}: they must be equal"
         )
@@ -106,11 +108,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     """
     if dim is None:
         input, indices, dim = shape.ravel(input), shape.ravel(indices), 0
-    if input.ndim != indices.ndim:
-        raise RuntimeError(
-            f"take_along_dim: the index has {indices.ndim} dimensions, the tensor {input.ndim}: they must be equal"
-        )
-    at = _checked("take_along_dim", input, dim, indices)
+    at = _checked("take_along_dim", input, dim, indices, exactly=True)
     row, given = _line(input), _line(indices).to(dtypes.int64)  # a small dtype may have no room for the size
     places = given + (given < 0) * row.shape[at]
     _check_places("take_along_dim", input, at, places._array, given._array)

@@ -28,11 +28,16 @@ def matmul(input: Array, other: Array) -> Array:
     try:
         if input.dtype is not other.dtype and input.dtype != other.dtype:
             raise _different_dtypes("matmul", input=input, other=other)
-        if input.ndim > 2 and other.ndim <= 2:
-            return namespace(input).matmul(as_rows(input), other).reshape(*input.shape[:-1], *other.shape[1:])
-        return namespace(input).matmul(input, other)
+        return _times(input, other)
     except (ValueError, AttributeError):  # shapes that do not fit, or a number
         raise RuntimeError(_misfit(input, other)) from None
+
+
+def _times(x: Any, other: Any) -> Any:
+    """x @ other; of a stack times one matrix or vector as one product, which NumPy would multiply matrix by matrix."""
+    if x.ndim <= 2 or other.ndim > 2:
+        return x @ other
+    return (as_rows(x) @ other).reshape(*x.shape[:-1], *other.shape[1:])
 
 
 def as_rows(x: Any) -> Any:
@@ -47,13 +52,6 @@ def _input_gradient(g: Any, input_shape: Any, other: Any) -> Any:
     if len(input_shape) == 1:  # (k) @ (..., k, m)
         return (other @ g) if other.ndim == 2 else (other @ g[..., None])[..., 0]
     return _times(g, other.mT)
-
-
-def _times(x: Any, matrix: Any) -> Any:
-    """x @ matrix; of a stack times one matrix as one product, which NumPy would multiply matrix by matrix."""
-    if x.ndim <= 2 or matrix.ndim > 2:
-        return x @ matrix
-    return (as_rows(x) @ matrix).reshape(*x.shape[:-1], matrix.shape[-1])
 
 
 def _other_gradient(g: Any, input: Any, other_shape: Any) -> Any:

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from kernels.on_standin import assert_same
 
 from minigrad import kernels
-from minigrad.backend import from_host, to_host
+from minigrad.backend import from_host
 from minigrad.kernels import reference
 from minigrad.testing import standin
 
@@ -18,20 +19,6 @@ def both(device, shape, seed, dtype=np.float32):
     """The same numbers here and there."""
     host = np.asarray(np.random.default_rng(seed).uniform(0.1, 1, size=shape), dtype=dtype)
     return host, from_host(host, device)
-
-
-def leaves(tree):
-    """The arrays in nested tuples."""
-    return [leaf for branch in tree for leaf in leaves(branch)] if isinstance(tree, tuple) else [tree]
-
-
-def assert_same(found, wanted):
-    for a, b in zip(leaves(found), leaves(wanted), strict=True):
-        assert (a is None) == (b is None)
-        if a is not None:
-            assert type(a) is standin.StandinArray
-            assert (a.shape, a.dtype) == (b.shape, b.dtype)
-            np.testing.assert_allclose(to_host(a), b, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("reverse", [False, True])

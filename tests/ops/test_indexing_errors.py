@@ -100,6 +100,7 @@ REFUSED: dict[str, Mistake] = {
     "index_copy: a slice too many": (
         lambda: x(2, 3).index_copy(0, places(0), x(2, 3)), IndexError, "names 1 places in dimension 0, source has 2",
     ),
+    "take_along_dim: a list": (lambda: x(2).take_along_dim([0], 0), TypeError, "take_along_dim: .* tensor of integers"),
     "take_along_dim: of a number": (
         lambda: x().take_along_dim(places(0), 0), RuntimeError, "the index has 1 dimensions, the tensor 0",
     ),
