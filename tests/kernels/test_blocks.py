@@ -72,6 +72,20 @@ def test_large_ones_wait_for_the_end_and_share_out_evenly(monkeypatch: pytest.Mo
     assert sorted(by_thread) == [7, 9]
 
 
+def test_what_is_written_twice_is_written_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As two parameters in one memory, or a gradient that is scaled in two places: not by two threads at once."""
+    monkeypatch.setattr(cpu_blocks, "BLOCK", 4)
+    pool.set_num_threads(2)
+    p, ones = np.zeros((2, 8)), np.ones((2, 8))
+    with together():
+        in_blocks(grown, (p, ones))
+        in_blocks(grown, (p[1], ones[1]))
+        assert p.tolist() == [[3.0] * 8] * 2
+        in_blocks(grown, (p[0], ones[0]))  # beside the one before
+        assert p[1].tolist() == [3.0] * 8
+    assert p.tolist() == [[6.0] * 8] * 2
+
+
 def test_after_a_mistake_what_waited_is_done_and_nothing_waits_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cpu_blocks, "BLOCK", 1)
     one, other = np.zeros(3), np.zeros(3)
