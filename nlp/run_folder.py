@@ -34,6 +34,7 @@ from nlp.disk import TEMPORARY, disk_errors, write_bytes, write_json, write_text
 from nlp.errors import NlpError
 from nlp.metrics import expect_record
 from nlp.models.rnn_lm import RNNLM
+from nlp.models.token_model import TokenModel
 from nlp.text import Prepared, Tokenizer, Vocabulary, make_tokenizer
 from nlp.versions import versions
 
@@ -53,7 +54,7 @@ StrPath = str | os.PathLike[str]
 class LanguageModel:
     """A trained model with what it needs to read and write text."""
 
-    model: RNNLM
+    model: TokenModel
     vocabulary: Vocabulary
     tokenizer: Tokenizer
     config: Config
@@ -325,7 +326,7 @@ class RunFolder:
         except (ValueError, OSError) as error:
             raise NlpError(f"{path} is damaged: {' '.join(str(error).split())}") from error
 
-    def _load_best(self, model: RNNLM, device: str) -> None:
+    def _load_best(self, model: TokenModel, device: str) -> None:
         content = self._saved(BEST, device)
         run = content.pop(RUN, None) if isinstance(content, dict) else None
         self._load_weights(model, BEST, content)
@@ -335,7 +336,7 @@ class RunFolder:
                 f"text: put this run's back, as nlp train --resume {self.path} does where there is a checkpoint"
             )
 
-    def _load_weights(self, model: RNNLM, name: str, weights: Any) -> None:
+    def _load_weights(self, model: TokenModel, name: str, weights: Any) -> None:
         try:
             model.load_state_dict(weights)
         except (ValueError, RuntimeError, TypeError, AttributeError) as error:

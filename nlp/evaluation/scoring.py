@@ -83,7 +83,7 @@ def evaluation_steps(model: Any, batches: Iterable[tuple[np.ndarray, np.ndarray]
 
     `evaluation = yield from evaluation_steps(model, batches)`. Between two steps the model is in the mode it came in.
     """
-    device = model.decoder.weight.device
+    device = model.device
     training = model.training
     total, tokens, state = minigrad.zeros((), dtype=minigrad.float64, device=device), 0, None
     for input, target in batches:

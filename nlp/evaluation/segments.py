@@ -156,7 +156,7 @@ def _windows(ids: np.ndarray, segments: Segments, batch: Places, steps: int) -> 
 
 def _losses(model: Any, input: Places, target: Places, state: Any) -> tuple[NDArray[np.float64], Any]:
     """The nats (T, B) of the targets, 0 where there is none, and the state after the last step."""
-    device = model.decoder.weight.device
+    device = model.device
     with minigrad.no_grad():
         losses, state = model.loss(
             minigrad.tensor(input, device=device), minigrad.tensor(target, device=device), state, reduction="none"

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 import minigrad
 from minigrad.backend import to_host
 from nlp.errors import NlpError
-from nlp.models.rnn_lm import on_state
+from nlp.models.token_model import on_state
 
 __all__ = ["Reader", "Sampling", "draw_ids", "largest"]
 
@@ -32,7 +32,7 @@ class Reader:
 
     def __init__(self, model: Any) -> None:
         self.model = model.eval()
-        self.device = model.decoder.weight.device
+        self.device = model.device
 
     def begin(self, context: Ids) -> tuple[Scores, Any]:
         """The scores (1, V) after the ids (T) of one text, at least one, and the state there."""

@@ -10,20 +10,17 @@ Shapes: T time steps, B texts side by side, E embedding, H hidden units, L layer
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import minigrad.nn.functional as F
 from minigrad import Tensor, nn
+from nlp.models.token_model import State, TokenModel
 
-__all__ = ["CELLS", "RNNLM", "State", "detach", "on_state"]
+__all__ = ["CELLS", "RNNLM"]
 
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 INITIAL_RANGE = 0.1  # of the embedding and the output layer: small scores at first, all words about equally likely
-State = Any  # for each layer an LSTM's (h, c), the h of the others: 1, B, H each; None is all zeros
 
 
-class RNNLM(nn.Module):
+class RNNLM(TokenModel):
     """Embedding, dropout, `layers` recurrent layers with dropout between them, dropout, a score for each word.
 
     Args:
@@ -91,7 +88,10 @@ class RNNLM(nn.Module):
         nn.init.zeros_(self.decoder.bias)
 
     def forward(self, input: Tensor, state: State = None) -> tuple[Tensor, State]:
-        """The scores (T, B, V) of every next word after each of the words (T, B), and the state after the last."""
+        """The scores (T, B, V) of every next word after each of the words (T, B), and the state after the last.
+
+        The state is, for each layer, an LSTM's (h, c) or the h of the others, (1, B, H) each; None is all zeros.
+        """
         output, state = self._read(input, state)
         return self.decoder(self.dropout(output)), state
 
@@ -130,15 +130,3 @@ class RNNLM(nn.Module):
         return F.linear_cross_entropy(
             rows, self.decoder.weight, target.reshape(-1), linear_bias=self.decoder.bias, reduction=reduction
         )
-
-
-def on_state(state: State, function: Callable[[Tensor], Tensor]) -> State:
-    """The same state with `function` applied to each of its tensors, all (1, B, H)."""
-    if isinstance(state, tuple):
-        return tuple([on_state(part, function) for part in state])
-    return function(state)
-
-
-def detach(state: State) -> State:
-    """The same state as plain values: backpropagation through time stops here."""
-    return on_state(state, Tensor.detach)

@@ -28,7 +28,7 @@ from nlp.config import Config, refuse_change
 from nlp.errors import NlpError, NotFiniteError
 from nlp.evaluation.scoring import WINDOW, Evaluation, evaluate, perplexity
 from nlp.generation.writing import generate
-from nlp.models.rnn_lm import RNNLM
+from nlp.models.token_model import TokenModel
 from nlp.run_folder import CONFIG, METRICS, LanguageModel, RunFolder, StrPath, make_model
 from nlp.text import BpttBatches, Corpus, EvaluationBatches, Vocabulary, load_corpus
 from nlp.text.prepare import DATA, Prepared, is_prepared, link_prepared, load_prepared, prepare
@@ -107,7 +107,7 @@ class Experiment:
         self.train_batches = BpttBatches(prepared.ids["train"], config.batch_size, config.bptt)
         self.held_out = {part: ids for part, ids in prepared.ids.items() if part != "train"}
         self.trainer = make_trainer(config, self.vocabulary)
-        self.model: RNNLM = self.trainer.model
+        self.model: TokenModel = self.trainer.model
         self.notes: list[str] = []  # what the user should know of a run that goes on
         self._held = ExitStack()
 

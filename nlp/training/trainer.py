@@ -20,7 +20,7 @@ from minigrad import Tensor, nn, optim
 from minigrad.optim import lr_scheduler
 from nlp.errors import NotFiniteError
 from nlp.evaluation.scoring import evaluation_steps
-from nlp.models.rnn_lm import RNNLM, State, detach
+from nlp.models.token_model import State, TokenModel, detach
 from nlp.training.events import Epoch, Step, Tick
 from nlp.training.meter import Meter
 
@@ -70,7 +70,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: RNNLM,
+        model: TokenModel,
         *,
         optimizer: str = "adam",
         lr: float = 0.004,
@@ -154,7 +154,7 @@ class Trainer:
 
     def _update(self, input: np.ndarray, target: np.ndarray, share: float) -> tuple[Tensor, Tensor]:
         """One update of the weights from T time steps; the state goes on to the next T, its history does not."""
-        device = self.model.decoder.weight.device
+        device = self.model.device
         self.optimizer.zero_grad()
         objective, loss, state = self.model.objective(
             minigrad.tensor(input, device=device), minigrad.tensor(target, device=device), self._state

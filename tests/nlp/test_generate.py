@@ -7,7 +7,6 @@ import tempfile
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -148,7 +147,7 @@ class ByHeart:
 
     def __init__(self, ids: list[int], size: int) -> None:
         self.ids, self.size = ids, size
-        self.decoder = SimpleNamespace(weight=minigrad.zeros(1))
+        self.device = minigrad.device("cpu")
 
     def eval(self) -> ByHeart:
         return self

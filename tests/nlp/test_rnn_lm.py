@@ -11,7 +11,8 @@ import minigrad
 import minigrad.nn.functional as F
 from minigrad import nn
 from minigrad.testing import standin
-from nlp.models.rnn_lm import CELLS, RNNLM, detach, on_state
+from nlp.models.rnn_lm import CELLS, RNNLM
+from nlp.models.token_model import detach, on_state
 
 cells = st.sampled_from(sorted(CELLS))
 
