@@ -29,7 +29,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 import minigrad
-from nlp.config import CHANGEABLE, Config
+from nlp.config import Config
 from nlp.disk import TEMPORARY, disk_errors, write_bytes, write_json, write_text
 from nlp.errors import NlpError
 from nlp.metrics import expect_record
@@ -209,9 +209,17 @@ class RunFolder:
         return path.stat().st_size
 
     def _identity(self) -> str:
-        """What weights must have been made with to be this run's: options that may not change, and vocabulary."""
+        """What weights must have been made with to be this run's: options that may not change, and vocabulary.
+
+        An option at its default counts as one that is not there, as it is not in a run from before there was one.
+        """
         content = self._config()
-        options = {name: value for name, value in content["options"].items() if name not in CHANGEABLE}
+        usual = {name: field.default for name, field in Config.fields().items()}
+        options = {
+            name: value
+            for name, value in content["options"].items()
+            if name not in Config.CHANGEABLE and not (name in usual and value == usual[name])
+        }
         made_with = [options, content.get("tokenizer"), content.get("vocabulary")]
         return hashlib.sha256(json.dumps(made_with, sort_keys=True).encode()).hexdigest()
 

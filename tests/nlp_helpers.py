@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nlp.config import Config, choose, flag
+from nlp.config import Config
+from nlp.options import flag
 from nlp.text import Corpus, Vocabulary, make_tokenizer
 
 PATTERN = "the cat sat on the mat and the dog ran to the red barn\n"
@@ -19,7 +20,7 @@ TINY = {"embedding": 12, "hidden": 12, "layers": 1, "dropout": 0.0, "bptt": 8, "
 
 def tiny(**options: object) -> Config:
     """A configuration that trains in a blink."""
-    return choose(**{**TINY, **options})
+    return Config.choose(**{**TINY, **options})
 
 
 def pattern_corpus(repeats: int = 60) -> Corpus:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from nlp.config import TEXT, Config, default_of
-from nlp.presets import PRESETS
+from nlp.config import TEXT, Config
 
 __all__ = ["ConfigFile", "Files", "Preset", "Test", "Texts", "Train", "Valid", "text_sources", "with_config_options"]
 
@@ -31,7 +30,7 @@ Test = Annotated[
     str | None,
     typer.Option(help="A text to judge the result by, beside --train.", metavar="<path>", rich_help_panel=TEXT),
 ]
-Preset = Annotated[str | None, typer.Option(help=f"A paper's settings: {', '.join(PRESETS)}.")]
+Preset = Annotated[str | None, typer.Option(help=f"A paper's settings: {', '.join(Config.PRESETS)}.")]
 ConfigFile = Annotated[Path | None, typer.Option(help="Options from a TOML or JSON file, or a run's config.json.")]
 
 
@@ -48,11 +47,10 @@ def with_config_options(command: Callable[..., Any]) -> Callable[..., Any]:
     hints = get_type_hints(command, include_extras=True)
     own = [one for one in inspect.signature(command).parameters.values() if one.kind is not one.VAR_KEYWORD]
     parameters = [one.replace(annotation=hints[one.name]) for one in own]
-    kinds = get_type_hints(Config)
-    for name, field in Config.__dataclass_fields__.items():
-        kind: Any = str if get_origin(kinds[name]) is Literal else (get_args(kinds[name]) or (kinds[name],))[0]
+    for name, field in Config.fields().items():
+        kind: Any = Config.kind(name) if isinstance(Config.kind(name), type) else str  # a word of a few
         spoken = typer.Option(
-            help=f"{field.metadata['help']} Default: {default_of(name)}.",
+            help=f"{field.metadata['help']} Default: {Config.default_in_words(name)}.",
             show_default=False,
             rich_help_panel=field.metadata["panel"],
         )

@@ -10,10 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from nlp.commands.figures import Value, duration, figures, say
-from nlp.config import flag
 from nlp.evaluation.compare import RunSummary, differing_options, not_comparable
 from nlp.evaluation.look import ParameterSummary
 from nlp.evaluation.scoring import TextEvaluation, perplexity
+from nlp.options import flag
 
 __all__ = ["show_comparison", "show_documents", "show_evaluations", "show_nearest", "show_next", "show_parameters"]
 

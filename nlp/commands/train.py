@@ -19,8 +19,9 @@ from nlp.commands.options import (
     text_sources,
     with_config_options,
 )
-from nlp.config import Config, choose, flag
+from nlp.config import Config
 from nlp.errors import NlpError
+from nlp.options import flag
 
 if TYPE_CHECKING:
     from nlp.training.experiment import Experiment
@@ -67,9 +68,9 @@ def train(
             raise NlpError(f"--resume goes on with a run's own text and options, so {refused[0]} does not go with it")
         _resume(console, resume, config, options)
     elif dry_run:
-        _rehearse(console, choose(preset, config, **options), sources)
+        _rehearse(console, Config.choose(preset, config, **options), sources)
     else:
-        _begin(console, choose(preset, config, **options), sources, out)
+        _begin(console, Config.choose(preset, config, **options), sources, out)
 
 
 def _begin(console: Console, config: Config, sources: dict[str, Any], out: Path | None) -> None:
@@ -84,12 +85,11 @@ def _begin(console: Console, config: Config, sources: dict[str, Any], out: Path 
 
 def _resume(console: Console, run: Path, file: Path | None, options: dict[str, Any]) -> None:
     from nlp.commands.progress import reading
-    from nlp.config import read_options
     from nlp.training.experiment import Experiment
 
     given = {name: value for name, value in options.items() if value is not None}
     with reading(console) as note:
-        experiment = Experiment.resume(run, note, **{**({} if file is None else read_options(file)), **given})
+        experiment = Experiment.resume(run, note, **{**({} if file is None else Config.read(file)), **given})
     with experiment:
         _run(console, experiment)
 

@@ -21,8 +21,8 @@ from nlp.commands.options import (
     text_sources,
     with_config_options,
 )
-from nlp.config import flag
 from nlp.errors import NlpError
+from nlp.options import flag
 
 if TYPE_CHECKING:
     from nlp.training.experiment import Results

@@ -1,6 +1,6 @@
 """One training run from a text to a finished run folder: what `nlp train` does, for Python too.
 
-    experiment = Experiment.create(choose(hidden=300), {"text": ["book.txt"]}, out="runs/book")
+    experiment = Experiment.create(Config.choose(hidden=300), {"text": ["book.txt"]}, out="runs/book")
     for event in experiment.train():
         print(event)
     results = experiment.finish()
@@ -24,7 +24,7 @@ from typing import Any
 
 import minigrad
 from minigrad import nn
-from nlp.config import Config, refuse_change
+from nlp.config import Config
 from nlp.errors import NlpError, NotFiniteError
 from nlp.evaluation.scoring import WINDOW, Evaluation, evaluate, perplexity
 from nlp.generation.writing import generate
@@ -149,7 +149,7 @@ class Experiment:
         a run that another process has, and for a folder with a file missing or damaged.
         """
         folder = RunFolder.open(run)
-        config = refuse_change(str(run), folder.read_config(), options)
+        config = folder.read_config().going_on(str(run), options)
         use_threads(config.threads)
         with ExitStack() as held:
             held.enter_context(folder.locked())

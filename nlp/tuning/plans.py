@@ -9,9 +9,9 @@ from functools import cached_property
 from os import PathLike
 from typing import Any
 
-from nlp.config import Config, choose, flag, known_options, read_options
+from nlp.config import Config
 from nlp.errors import NlpError
-from nlp.presets import PRESETS
+from nlp.options import flag
 from nlp.tuning.ranges import draw_options, parse_range
 
 __all__ = ["STRATEGIES", "Plan", "Rung", "plan"]
@@ -72,7 +72,7 @@ class Plan:
     def drawn(self) -> list[dict[str, Any]]:
         """The options that are searched, for each trial."""
         ranges = {name: parse_range(name, words) for name, words in self.ranges.items()}
-        return draw_options(ranges, choose(seed=self.options.get("seed")).seed, self.trials)
+        return draw_options(ranges, Config.choose(seed=self.options.get("seed")).seed, self.trials)
 
     @cached_property
     def configs(self) -> list[Config]:
@@ -81,7 +81,7 @@ class Plan:
 
     def _config(self, number: int, drawn: dict[str, Any]) -> Config:
         try:
-            return choose(**{**self.options, **drawn})
+            return Config.choose(**{**self.options, **drawn})
         except NlpError as error:
             values = " ".join(f"{flag(name)} {value}" for name, value in drawn.items())
             raise NlpError(f"trial {number} ({values}) cannot be trained: {error}") from error
@@ -119,11 +119,11 @@ def plan(
     and on. Raises NlpError for an option that has a value and a range, and for all that makes no search.
     """
     if preset is not None:
-        choose(preset)  # refuses one that there is not
+        Config.choose(preset)  # refuses one that there is not
     ranges = {name.replace("-", "_"): words for name, words in ranges.items()}
-    given = {name: value for name, value in known_options(options).items() if value is not None}
+    given = {name: value for name, value in Config.known(options).items() if value is not None}
     if both := sorted(set(given) & set(ranges)):
         raise NlpError(f"{flag(both[0])} has both one value and a --range: leave one of them out")
-    options = {**PRESETS.get(preset or "", {}), **({} if file is None else read_options(file)), **given}
+    options = {**Config.PRESETS.get(preset or "", {}), **({} if file is None else Config.read(file)), **given}
     options = {name: value for name, value in options.items() if name not in ranges}
     return Plan(options=options, ranges=ranges, trials=trials, strategy=strategy, eta=eta, min_epochs=min_epochs)

@@ -8,24 +8,21 @@ optimizer=sgd,adam       one of these
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, get_args
 
 import numpy as np
 
-from nlp.config import CHANGEABLE, TEXT, Config, check_option, flag
+from nlp.config import TEXT, Config
 from nlp.errors import NlpError, did_you_mean
+from nlp.options import flag
 
 __all__ = ["Choice", "Interval", "draw_options", "parse_range", "split_ranges"]
 
 DIGITS = 4  # that a drawn number has, so that it can be typed again as it is shown
 ATTEMPTS = 10_000  # draws for one trial, until it is none that there was before
-
-_FIELDS = {field.name: field for field in dataclasses.fields(Config)}
-_KINDS = get_type_hints(Config)
 
 
 @dataclass(frozen=True)
@@ -107,9 +104,9 @@ def parse_range(name: str, words: Any) -> Interval | Choice:
     Raises NlpError for an option that there is not or that is not to be searched, for a range that is empty or
     reversed, and for a value that the option may not have.
     """
-    if name not in _FIELDS:
+    if name not in Config.fields():
         raise NlpError(
-            f"--range {name}: there is no such option{did_you_mean(name, _FIELDS)}; nlp tune --help lists them"
+            f"--range {name}: there is no such option{did_you_mean(name, Config.fields())}; nlp tune --help lists them"
         )
     if reason := _not_searched(name):
         raise NlpError(f"{flag(name)} cannot be searched, as it {reason}: give it one value")
@@ -119,16 +116,16 @@ def parse_range(name: str, words: Any) -> Interval | Choice:
 
 
 def _not_searched(name: str) -> str:
-    if _FIELDS[name].metadata["panel"] == TEXT:
+    if Config.fields()[name].metadata["panel"] == TEXT:
         return "decides what the tokens are, and all trials share one text"
     if name == "seed":
         return "is where the draws come from"
-    return "says how long to train or on what machine, not what" if name in CHANGEABLE and name != "clip" else ""
+    return "says how long to train or on what machine, not what" if name in Config.CHANGEABLE and name != "clip" else ""
 
 
 def _interval(name: str, words: str) -> Interval:
     ends, colon, scale = words.partition(":")
-    kind = _kind(name)
+    kind = Config.kind(name)
     if kind not in (int, float):
         raise NlpError(f"--range {name}={words}: {flag(name)} is no number, so name its values: {name}=A,B")
     if colon and scale not in ("log", "linear"):
@@ -151,19 +148,13 @@ def _choice(name: str, words: str) -> Choice:
     return Choice(values)
 
 
-def _kind(name: str) -> Any:
-    """int, float, bool, or the Literal of the words there are."""
-    hint = _KINDS[name]
-    return hint if get_origin(hint) is Literal else (get_args(hint) or (hint,))[0]
-
-
 def _is_share(name: str) -> bool:
-    return _FIELDS[name].metadata["range"].high == 1
+    return Config.fields()[name].metadata["range"].high == 1
 
 
 def _value(name: str, word: str) -> Any:
     """The value that a word stands for, one that the option may have."""
-    word, kind = word.strip(), _kind(name)
+    word, kind = word.strip(), Config.kind(name)
     if kind in (int, float):
         return _number(name, word, kind)
     allowed = {"true": True, "false": False} if kind is bool else {one: one for one in get_args(kind)}
@@ -179,7 +170,7 @@ def _number(name: str, word: str, kind: type[int] | type[float]) -> float:
         what = "a whole number" if kind is int else "a number"
         raise NlpError(f"--range {name}: a value is {what}, not {word!r}") from error
     try:
-        check_option(name, number)
+        Config.check_option(name, number)
     except NlpError as error:
         raise NlpError(f"--range {name}: {error}") from error
     return number

@@ -21,7 +21,7 @@ from nlp_helpers import PATTERN, TINY, as_words, random_corpus, tiny
 
 import minigrad
 import nlp
-from nlp.config import choose
+from nlp.config import Config
 from nlp.errors import NlpError
 from nlp.run_folder import BEST, CONFIG, LAST, METRICS, VOCABULARY, RunFolder
 from nlp.training.events import Epoch
@@ -130,7 +130,7 @@ def test_a_run_that_broke_off_while_its_text_was_read_reads_it_again_from_wherev
 def test_another_configuration_is_refused_with_the_difference(tmp_path: Path, straight: Path) -> None:
     with pytest.raises(NlpError, match=r"was started with --hidden 12, not 13; --dropout 0\.4, not 0\.1"):
         Experiment.resume(straight, hidden=13, dropout=0.1)
-    assert choose(file=straight / CONFIG) == RunFolder.open(straight).read_config()
+    assert Config.choose(file=straight / CONFIG) == RunFolder.open(straight).read_config()
 
 
 def test_a_second_process_on_the_same_run_is_refused(tmp_path: Path) -> None:

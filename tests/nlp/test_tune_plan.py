@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nlp_helpers import TINY
 
-from nlp.config import choose
+from nlp.config import Config
 from nlp.errors import NlpError
 from nlp.tuning.plans import Plan, plan
 from nlp.tuning.ranges import Choice, Interval, draw_options, parse_range, split_ranges
@@ -192,7 +192,7 @@ def test_every_rung_is_an_eta_th_of_the_one_before(trials: int, min_epochs: int,
 def test_options_are_chosen_for_each_trial_as_nlp_train_would(tmp_path: Path) -> None:
     planned = plan({"hidden": "64,128", "model": "lstm,gru"}, trials=4, preset="zaremba-small", embedding=32)
     for drawn, config in zip(planned.drawn, planned.configs):
-        assert config == choose("zaremba-small", **drawn, embedding=32)
+        assert config == Config.choose("zaremba-small", **drawn, embedding=32)
     tied = plan({"hidden": "64,128"}, trials=2)
     assert all(config.tied and config.embedding == config.hidden for config in tied.configs)
     (tmp_path / "options.toml").write_text("lr = 0.5\nbatch-size = 7\n")
