@@ -19,7 +19,7 @@ TEXT, MODEL, TRAINING, MACHINE = "The text", "The model", "The training", "The m
 Level = Literal["word", "char", "byte", "bpe"]
 Cell = Literal["lstm", "gru", "rnn"]
 OptimizerName = Literal["sgd", "adam", "adamw", "nadam", "adagrad", "adadelta", "rmsprop"]
-Schedule = Literal["plateau", "constant", "exponential", "cosine"]
+Schedule = Literal["plateau", "constant", "exponential", "cosine", "linear"]
 
 # What is not chosen: by level, and the learning rate by optimizer.
 _LETTERS = {"embedding": 64, "hidden": 256, "layers": 1, "dropout": 0.1, "tied": False, "bptt": 64, "min_count": 1}
@@ -96,7 +96,7 @@ class Config(Options):
     schedule: Schedule = option(
         TRAINING,
         "How the learning rate falls: plateau (after an epoch without progress), exponential (after every epoch from "
-        "--decay-after on), cosine (to 0 at the last epoch) or constant.",
+        "--decay-after on), cosine (to 0 at the last epoch), linear (the same, with every update) or constant.",
         default="plateau",
     )
     decay: float = option(TRAINING, "What plateau and exponential divide the rate by.", Range(1), default=4.0)

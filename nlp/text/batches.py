@@ -48,7 +48,7 @@ class BpttBatches:
 
     def __init__(self, ids: Ids, batch_size: int, bptt: int) -> None:
         _at_least_one(bptt, "BPTT length")
-        self.bptt = bptt
+        self.bptt, self.batch_size = bptt, batch_size
         self.streams = batchify(ids, batch_size)  # (T_total, B)
         self.steps = len(self.streams) - 1  # the tokens of a stream that can be foretold
 

@@ -35,18 +35,22 @@ OPTIMIZERS: dict[str, type[optim.Optimizer]] = {
     "adadelta": optim.Adadelta,
     "rmsprop": optim.RMSprop,
 }
-SCHEDULES = ("plateau", "constant", "exponential", "cosine")
+SCHEDULES = ("plateau", "constant", "exponential", "cosine", "linear")
 REPORT_EVERY = 10  # updates; on a GPU only then is the loss read, so that it is not waited for in between
 
 
 class Windows(Protocol):
-    """What is trained on: a text in streams side by side, of which windows are taken in order."""
+    """What is trained on: a text in streams side by side, or anything else in an order, taken a window at a time."""
 
-    bptt: int
-    steps: int  # how many tokens of a stream there are to foretell
+    bptt: int  # the usual length of a window
+    steps: int  # that an epoch has: of a text, how many tokens of a stream there are to foretell
+    batch_size: int  # streams side by side, or how many tokens a step stands for
 
     def window(self, start: int, length: int) -> tuple[np.ndarray, np.ndarray]:
-        """(input, target), both (T, B), of at most `length` steps from `start` on."""
+        """(input, target) as the model's `objective` takes them, for `length` steps from `start` on, not past the end.
+
+        What is drawn at random is drawn from `minigrad.default_generator`, which is kept in checkpoints.
+        """
 
 
 class Trainer:
@@ -57,7 +61,7 @@ class Trainer:
         optimizer: one of `OPTIMIZERS`; `lr`, `momentum` and `weight_decay` are its settings.
         schedule: how the learning rate falls: "plateau" divides it by `decay` after an epoch that brought no lower
             validation loss, "exponential" after every epoch from the `decay_after`-th on, "cosine" takes it to 0 over
-            `epochs`, "constant" leaves it.
+            `epochs`, "linear" too, but with every update (Mikolov et al. 2013), "constant" leaves it.
         bptt_drawn: draw the length of every window around the batches' `bptt` and scale the learning rate with it
             (Merity, Keskar and Socher 2018, section 4.1).
         clip: the largest norm of the gradient of all parameters together (Pascanu, Mikolov and Bengio 2013); 0: any.
@@ -110,7 +114,7 @@ class Trainer:
 
     @property
     def lr(self) -> float:
-        """The learning rate of the next update."""
+        """The learning rate of the next update, but for what "linear" leaves of it."""
         return self.optimizer.param_groups[0]["lr"]
 
     # ---- going on ---------------------------------------------------------------------------------------------------
@@ -127,7 +131,7 @@ class Trainer:
             yield from self._pass(train)
             train_loss, speed = self._meter.mean(), self._meter.speed()
             valid_loss = yield from self._validate(valid, train.steps)
-            averaged, lr = self.averaging, self.lr
+            averaged, lr = self.averaging, self.lr * self._remaining(train.steps)
             improved = self._keep_if_best(valid_loss)
             self._slow_down(valid_loss)
             self._average_if_stuck(valid_loss)
@@ -140,11 +144,13 @@ class Trainer:
         while self.position < windows.steps:
             began = time.perf_counter()
             length = self._drawn_length(windows.bptt) if self.bptt_drawn else windows.bptt
+            length = min(length, windows.steps - self.position)
             input, target = windows.window(self.position, length)
-            loss, norm = self._update(input, target, len(input) / windows.bptt if self.bptt_drawn else 1.0)
-            self.position += len(input)
+            share = length / windows.bptt if self.bptt_drawn else 1.0
+            loss, norm = self._update(input, target, share * self._remaining(windows.steps))
+            self.position += length
             self.update += 1
-            self._meter.add(loss, norm, target.size, time.perf_counter() - began)
+            self._meter.add(loss, norm, length * windows.batch_size, time.perf_counter() - began)
             late = self._elapsed() > self.max_seconds
             if late or self.position >= windows.steps or self.update % REPORT_EVERY == 0:
                 yield self._report(windows.steps)
@@ -168,9 +174,13 @@ class Trainer:
         self._state = detach(state)
         return loss.detach(), norm
 
+    def _remaining(self, steps: int) -> float:
+        """What is left of the learning rate where it falls linearly to the end of training."""
+        return 1 - (self.epoch + self.position / steps) / self.epochs if self.schedule == "linear" else 1.0
+
     @contextmanager
     def _scaled_rate(self, share: float) -> Iterator[None]:
-        """A short window moves the weights less, in proportion."""
+        """The next update moves the weights by this share of the learning rate."""
         rates = [group["lr"] for group in self.optimizer.param_groups]
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * share
@@ -192,7 +202,7 @@ class Trainer:
             steps=steps,
             update=self.update,
             loss=loss,
-            lr=self.lr,
+            lr=self.lr * self._remaining(steps),
             gradient_norm=norm,
             tokens_per_second=self._meter.speed(),
             seconds=self._elapsed(),

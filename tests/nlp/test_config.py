@@ -31,7 +31,7 @@ WRONG = {
     "patience": [-1],
     "momentum": [-0.1, 1.0],
     "weight_decay": [-1e-9],
-    "schedule": ["linear"],
+    "schedule": ["step"],
     "decay": [0.5],
     "decay_after": [-1],
     "bptt_drawn": [0],
@@ -250,6 +250,8 @@ def test_a_run_goes_on_with_its_own_options_or_those_that_do_not_matter() -> Non
     assert all(flag(name) in message for name in Config.CHANGEABLE)
     with pytest.raises(NlpError, match="--epochs 12, on which its --schedule cosine depends, not 13"):
         Config.choose(schedule="cosine").going_on("runs/a", {"epochs": 13})
+    with pytest.raises(NlpError, match="its --schedule linear depends"):
+        Config.choose(schedule="linear").going_on("runs/a", {"epochs": 13})
 
 
 @pytest.mark.parametrize(

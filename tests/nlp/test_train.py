@@ -209,6 +209,7 @@ def test_averaging_validates_and_keeps_the_mean_of_the_weights_and_trains_on_wit
         ("exponential", {"decay": 2.0, "decay_after": 2}, [1, 1, 1 / 2, 1 / 4, 1 / 8]),
         ("exponential", {"decay": 1.2, "decay_after": 0}, [1.2**-n for n in range(1, 6)]),
         ("cosine", {}, [(1 + math.cos(math.pi * n / 5)) / 2 for n in range(5)]),
+        ("linear", {}, [0.8, 0.6, 0.4, 0.2, 0]),
     ],
 )
 def test_the_learning_rate_falls_as_the_schedule_says(
@@ -219,6 +220,16 @@ def test_the_learning_rate_falls_as_the_schedule_says(
     trainer = Trainer(model, optimizer="sgd", lr=0.1, schedule=schedule, epochs=5, patience=0, **options)  # type: ignore[arg-type]
     events = epochs_of(list(trainer.train(BATCHES, VALID)))
     np.testing.assert_allclose([event.lr for event in events], [0.1 * rate for rate in rates], rtol=1e-12)
+
+
+def test_the_linear_schedule_falls_with_every_update(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = Trainer(RNNLM(pattern_ids()[1], 4, 4, 1), optimizer="sgd", lr=0.1, schedule="linear", epochs=2)
+    rates, step = [], trainer.optimizer.step
+    monkeypatch.setattr(trainer.optimizer, "step", lambda: rates.append(trainer.lr) or step())
+    list(trainer.train(BATCHES, VALID))
+    starts = [start / BATCHES.steps for start in range(0, BATCHES.steps, BATCHES.bptt)]
+    left = [1 - (epoch + start) / 2 for epoch in range(2) for start in starts]
+    np.testing.assert_allclose(rates, [0.1 * share for share in left], rtol=1e-12)
 
 
 def test_a_loss_that_is_no_number_stops_training_before_the_weights_are_spoilt() -> None:
