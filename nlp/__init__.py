@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from nlp.errors import NlpError
 
 if TYPE_CHECKING:
-    from nlp.run_folder import LanguageModel
+    from nlp.language_model import LanguageModel
 
 __all__ = ["NlpError", "load"]
 

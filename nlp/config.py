@@ -49,6 +49,7 @@ class Config(Options):
     and differ, the weights are not tied unless you say so.
     """
 
+    TASK = "language model"
     PRESETS = PRESETS
     CHANGEABLE = ("epochs", "patience", "clip", "max_minutes", "device", "threads", "checkpoint_minutes")
     NONE_MEANS = {

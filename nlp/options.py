@@ -61,11 +61,13 @@ def option(
 class Options:
     """A complete choice: a frozen dataclass whose fields are made by `option`.
 
-    `CHANGEABLE` names what may differ when a run goes on: how long, with what, and how far a step may go, but not what
-    is trained. `PRESETS` are options under a name. Raises NlpError for a value of the wrong kind or outside its range.
+    `TASK` is what they are for: see `nlp.tasks`. `CHANGEABLE` names what may differ when a run goes on: how long, with
+    what, and how far a step may go, but not what is trained. `PRESETS` are options under a name. Raises NlpError for a
+    value of the wrong kind or outside its range.
     """
 
     CHANGEABLE: ClassVar[tuple[str, ...]] = ()
+    TASK: ClassVar[str] = ""
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     NONE_MEANS: ClassVar[Mapping[str, str]] = {}  # by option: what None is in words, where that is not "no limit"
 

@@ -22,23 +22,21 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 import minigrad
-from nlp.config import Config
 from nlp.disk import TEMPORARY, disk_errors, write_bytes, write_json, write_text
 from nlp.errors import NlpError
 from nlp.metrics import expect_record
-from nlp.models.rnn_lm import RNNLM
-from nlp.models.token_model import TokenModel
+from nlp.options import Options
+from nlp.tasks import Task, task_named
 from nlp.text import Prepared, Tokenizer, Vocabulary, make_tokenizer
 from nlp.versions import versions
 
-__all__ = ["LanguageModel", "RunFolder", "make_model"]
+__all__ = ["RunFolder"]
 
 CONFIG, VOCABULARY, BEST, LAST = "config.json", "vocabulary.json", "best.safetensors", "last.safetensors"
 METRICS, CURVES, SAMPLE, LOCK = "metrics.jsonl", "curves.png", "sample.txt", ".lock"
@@ -48,44 +46,6 @@ _IN_CHECKPOINT = {"kind", RUN, "metrics", "versions", "trainer"}
 TUNE, CHOSEN = "tune.json", "best.json"  # in a folder of nlp tune, whose trials are run folders: see nlp.tuning.search
 RUNS = Path("runs")  # where runs go that name no folder
 StrPath = str | os.PathLike[str]
-
-
-@dataclass(frozen=True)
-class LanguageModel:
-    """A trained model with what it needs to read and write text."""
-
-    model: TokenModel
-    vocabulary: Vocabulary
-    tokenizer: Tokenizer
-    config: Config
-
-
-def make_model(config: Config, vocabulary_size: int) -> RNNLM:
-    """The model that the configuration describes, with fresh weights, on its device.
-
-    Raises NlpError where there is no such device.
-    """
-    model = RNNLM(
-        vocabulary_size,
-        embedding=config.embedding,
-        hidden=config.hidden,
-        layers=config.layers,
-        dropout=config.dropout,
-        cell=config.model,
-        tied=config.tied,
-        dropout_input=config.dropout_input,
-        dropout_between=config.dropout_between,
-        locked=config.locked,
-        dropout_words=config.dropout_words,
-        weight_drop=config.weight_drop,
-        activation_penalty=config.activation_penalty,
-        change_penalty=config.change_penalty,
-        initial_range=config.initial_range,
-    )
-    try:
-        return model.to(config.device)
-    except (RuntimeError, ValueError) as error:
-        raise NlpError(f"--device {config.device}: {error}") from error
 
 
 class RunFolder:
@@ -152,10 +112,11 @@ class RunFolder:
 
     # ---- writing ----------------------------------------------------------------------------------------------------
 
-    def write_config(self, config: Config, text: Mapping[str, Any] | None, prepared: Prepared | None = None) -> None:
+    def write_config(self, config: Options, text: Mapping[str, Any] | None, prepared: Prepared | None = None) -> None:
         """What the run was asked for; `text` says which files it reads, None for a text that was in memory; tokenizer
         and vocabulary are known once the text is prepared."""
         content = {
+            "task": config.TASK,
             "options": config.to_json(),
             "text": None if text is None else dict(text),
             "tokenizer": None if prepared is None else prepared.tokenizer.settings(),
@@ -214,11 +175,12 @@ class RunFolder:
         An option at its default counts as one that is not there, as it is not in a run from before there was one.
         """
         content = self._config()
-        usual = {name: field.default for name, field in Config.fields().items()}
+        kind = self.task().options
+        usual = {name: field.default for name, field in kind.fields().items()}
         options = {
             name: value
             for name, value in content["options"].items()
-            if name not in Config.CHANGEABLE and not (name in usual and value == usual[name])
+            if name not in kind.CHANGEABLE and not (name in usual and value == usual[name])
         }
         made_with = [options, content.get("tokenizer"), content.get("vocabulary")]
         return hashlib.sha256(json.dumps(made_with, sort_keys=True).encode()).hexdigest()
@@ -229,7 +191,7 @@ class RunFolder:
 
     # ---- reading ----------------------------------------------------------------------------------------------------
 
-    def load(self, device: str = "cpu") -> LanguageModel:
+    def load(self, device: str = "cpu") -> Any:
         """The model with its best weights, its vocabulary and tokenizer: see `nlp.load`.
 
         Where best.safetensors is not there, before the first epoch is done above all, the weights of the checkpoint.
@@ -240,18 +202,26 @@ class RunFolder:
             raise NlpError(f"{self.path} is not trained yet: go on with nlp train --resume {self.path}")
         tokenizer, vocabulary = self._tokenizer(content["tokenizer"]), self._vocabulary()
         self.check_vocabulary(vocabulary)
-        model = make_model(config, len(vocabulary))
+        model = self.task().make_model(config, vocabulary)
         if (self.path / BEST).exists() or (checkpoint := self.read_checkpoint(config.device)) is None:
             self._load_best(model, config.device)
         else:
             self._load_weights(model, LAST, checkpoint["trainer"]["best"] or checkpoint["trainer"]["model"])
-        return LanguageModel(model.eval(), vocabulary, tokenizer, config)
+        return self.task().loaded(config, model, vocabulary, tokenizer)
 
-    def read_config(self, **changes: Any) -> Config:
+    def task(self) -> Task:
+        """What the run trains."""
+        name = self._config().get("task", "language model")  # earlier versions knew no other
+        try:
+            return task_named(name)
+        except NlpError as error:
+            raise NlpError(f"{self.path / CONFIG} cannot be used: {error}") from error
+
+    def read_config(self, **changes: Any) -> Any:
         """The run's configuration, with these options changed."""
         content = self._config()
         try:
-            return Config.from_json({**content["options"], **changes})
+            return self.task().options.from_json({**content["options"], **changes})
         except (KeyError, TypeError) as error:
             raise NlpError(f"{self.path / CONFIG} is no configuration of a run: {error} is missing or wrong") from error
         except NlpError as error:
@@ -334,7 +304,7 @@ class RunFolder:
         except (ValueError, OSError) as error:
             raise NlpError(f"{path} is damaged: {' '.join(str(error).split())}") from error
 
-    def _load_best(self, model: TokenModel, device: str) -> None:
+    def _load_best(self, model: Any, device: str) -> None:
         content = self._saved(BEST, device)
         run = content.pop(RUN, None) if isinstance(content, dict) else None
         self._load_weights(model, BEST, content)
@@ -344,7 +314,7 @@ class RunFolder:
                 f"text: put this run's back, as nlp train --resume {self.path} does where there is a checkpoint"
             )
 
-    def _load_weights(self, model: TokenModel, name: str, weights: Any) -> None:
+    def _load_weights(self, model: Any, name: str, weights: Any) -> None:
         try:
             model.load_state_dict(weights)
         except (ValueError, RuntimeError, TypeError, AttributeError) as error:

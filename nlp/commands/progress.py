@@ -14,8 +14,9 @@ from rich.table import Table
 from nlp.commands.figures import duration, figures, say, size, tokens_by_part
 from nlp.config import Config
 from nlp.evaluation.scoring import perplexity
+from nlp.tasks.language_modelling import Results
 from nlp.training.events import Epoch, Step, Tick
-from nlp.training.experiment import Experiment, Results
+from nlp.training.experiment import Experiment
 from nlp.training.rehearsal import Rehearsal
 from nlp.training.stopping import listening_for_stop
 

@@ -25,7 +25,7 @@ from nlp.errors import NlpError
 from nlp.options import flag
 
 if TYPE_CHECKING:
-    from nlp.training.experiment import Results
+    from nlp.tasks.language_modelling import Results
     from nlp.tuning.search import Result, Search, TrialEvent, TrialNote
 
 __all__ = ["register"]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from minigrad.backend import to_host
 from nlp.errors import NlpError
 from nlp.generation.sampling import largest
-from nlp.run_folder import LanguageModel
+from nlp.language_model import LanguageModel
 
 __all__ = ["ParameterSummary", "embedding_of", "frequent_tokens", "nearest", "summaries"]
 

@@ -25,7 +25,7 @@ from nlp.text import IGNORED
 from nlp.text.prepare import encode_text
 
 if TYPE_CHECKING:
-    from nlp.run_folder import LanguageModel
+    from nlp.language_model import LanguageModel
 
 __all__ = [
     "CARRIED",

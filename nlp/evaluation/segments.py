@@ -21,7 +21,7 @@ from nlp.errors import NlpError
 from nlp.text import IGNORED
 
 if TYPE_CHECKING:
-    from nlp.run_folder import LanguageModel
+    from nlp.language_model import LanguageModel
 
 __all__ = ["Documents", "Segments", "segment_losses"]
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from nlp.errors import NlpError
 from nlp.generation.sampling import Reader, largest
-from nlp.run_folder import LanguageModel
+from nlp.language_model import LanguageModel
 from nlp.text.tokens import Tokenizer
 
 __all__ = ["next_words", "visible"]

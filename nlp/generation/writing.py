@@ -13,7 +13,7 @@ from typing import Any
 from nlp.errors import NlpError, did_you_mean
 from nlp.generation.beam import beam_search
 from nlp.generation.sampling import Ids, Sampling, draw_ids
-from nlp.run_folder import LanguageModel
+from nlp.language_model import LanguageModel
 from nlp.text.writer import Writer
 
 __all__ = ["LENGTHS", "generate", "generate_samples", "likeliest_text", "unknown_tokens"]

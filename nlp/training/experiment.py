@@ -12,85 +12,29 @@ and after a crash, or to train longer,
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import minigrad
-from minigrad import nn
-from nlp.config import Config
 from nlp.errors import NlpError, NotFiniteError
-from nlp.evaluation.scoring import WINDOW, Evaluation, evaluate, perplexity
-from nlp.generation.writing import generate
-from nlp.models.token_model import TokenModel
-from nlp.run_folder import CONFIG, METRICS, LanguageModel, RunFolder, StrPath, make_model
-from nlp.text import BpttBatches, Corpus, EvaluationBatches, Vocabulary, load_corpus
+from nlp.run_folder import CONFIG, METRICS, RunFolder, StrPath
+from nlp.tasks import task_of
+from nlp.text import Corpus, load_corpus
 from nlp.text.prepare import DATA, Prepared, is_prepared, link_prepared, load_prepared, prepare
-from nlp.training.curves import draw_curves
 from nlp.training.events import Epoch, Step, Tick
 from nlp.training.tensorboard import events_writer
-from nlp.training.trainer import Trainer
 from nlp.versions import versions
 
-__all__ = ["Experiment", "Note", "Results", "corpus_and_sources", "make_trainer", "prepare_text", "use_threads"]
+__all__ = ["Experiment", "Note", "corpus_and_sources", "prepare_text", "use_threads"]
 
-VALID_STREAMS = 10  # side by side in the validation after each epoch; the final one reads the text in one piece
-SAMPLE_TEMPERATURE = 0.8
 ASIDE = ".data"  # where a text is read again
-TRAINER_OPTIONS = (
-    "optimizer",
-    "lr",
-    "momentum",
-    "weight_decay",
-    "schedule",
-    "decay",
-    "decay_after",
-    "bptt_drawn",
-    "clip",
-    "nt_asgd",
-    "patience",
-    "epochs",
-    "max_minutes",
-)
 Note = Callable[[str, float], None]
-
-
-@dataclass(frozen=True)
-class Results:
-    """What a finished run came to: for each part of the corpus the model's evaluation and the unigram perplexity."""
-
-    model: dict[str, Evaluation]
-    unigram: dict[str, float]
-    corpus: dict[str, Any]  # its description: how many tokens, words, characters and bytes a part has
-    sample: str
-
-    def word_perplexity(self, part: str) -> float:
-        """Per word between white space, line ends counted, whatever the tokens are; infinite where there are none."""
-        words = self.corpus["parts"][part]["words"]
-        return perplexity(self._nats(part) / words) if words else math.inf
-
-    def bits_per_character(self, part: str) -> float:
-        """The bits that an ideal coder with the model would need for a character."""
-        return self._nats(part) / math.log(2) / self.corpus["parts"][part]["characters"]
-
-    def _nats(self, part: str) -> float:
-        return self.model[part].loss * self.model[part].tokens
-
-    def to_json(self) -> dict[str, float]:
-        """The figures as plain values."""
-        figures = {}
-        for part, evaluation in self.model.items():
-            figures[f"{part}_perplexity"] = evaluation.perplexity
-            figures[f"{part}_unigram_perplexity"] = self.unigram[part]
-            figures[f"{part}_word_perplexity"] = self.word_perplexity(part)
-            figures[f"{part}_bits_per_character"] = self.bits_per_character(part)
-        return figures
 
 
 class Experiment:
@@ -101,20 +45,20 @@ class Experiment:
     equal weights, with interruptions or without.
     """
 
-    def __init__(self, config: Config, prepared: Prepared, folder: RunFolder) -> None:
-        self.config, self.folder = config, folder
-        self.tokenizer, self.vocabulary, self.corpus = prepared.tokenizer, prepared.vocabulary, prepared.corpus
-        self.train_batches = BpttBatches(prepared.ids["train"], config.batch_size, config.bptt)
-        self.held_out = {part: ids for part, ids in prepared.ids.items() if part != "train"}
-        self.trainer = make_trainer(config, self.vocabulary)
-        self.model: TokenModel = self.trainer.model
+    def __init__(self, config: Any, prepared: Prepared, folder: RunFolder) -> None:
+        self.config, self.prepared, self.folder = config, prepared, folder
+        self.vocabulary, self.corpus = prepared.vocabulary, prepared.corpus
+        self.task = task_of(config)
+        self.train_windows, self.valid_windows = self.task.windows(config, prepared)
+        self.trainer = self.task.make_trainer(config, prepared.vocabulary)
+        self.model = self.trainer.model
         self.notes: list[str] = []  # what the user should know of a run that goes on
         self._held = ExitStack()
 
     @classmethod
     def create(
         cls,
-        config: Config,
+        config: Any,
         text: Mapping[str, Any] | Corpus | None = None,
         out: StrPath | None = None,
         note: Note | None = None,
@@ -211,12 +155,11 @@ class Experiment:
         A checkpoint is made at the beginning, after every epoch and, in between, every `checkpoint_minutes`; `save`
         makes one at any time. Whoever stops listening can go on later from the last one.
         """
-        valid = EvaluationBatches(self.held_out["valid"], VALID_STREAMS, self.config.bptt)
         log_event = events_writer(self.folder.path, self.trainer.update)
         if not self.folder.has_checkpoint():
             self.save()  # from now on there always is one
         saved = time.monotonic()
-        for event in self._events(valid):
+        for event in self._events():
             if isinstance(event, Step | Epoch):
                 record = {"kind": type(event).__name__.lower(), **asdict(event)}
                 self.folder.append_metrics(record)
@@ -228,9 +171,9 @@ class Experiment:
                 saved = time.monotonic()
             yield event
 
-    def _events(self, valid: EvaluationBatches) -> Iterator[Tick | Step | Epoch]:
+    def _events(self) -> Iterator[Tick | Step | Epoch]:
         try:
-            yield from self.trainer.train(self.train_batches, valid)
+            yield from self.trainer.train(self.train_windows, self.valid_windows)
         except NotFiniteError as error:
             path = self.folder.path
             smaller = self.config.clip / 2 or 1.0
@@ -245,27 +188,11 @@ class Experiment:
         """Make a checkpoint of where training stands."""
         self.folder.write_checkpoint(self.trainer.state_dict())
 
-    def finish(self) -> Results:
-        """Judge the best weights on validation and test text, write a sample and draw the curves."""
+    def finish(self) -> Any:
+        """Judge the best weights and leave the results in the folder: see `Task.finish`."""
         if self.trainer.best:
             self.model.load_state_dict(self.trainer.best)
-        results = Results(
-            model={
-                part: evaluate(self.model, EvaluationBatches(ids, 1, WINDOW)) for part, ids in self.held_out.items()
-            },
-            unigram={part: self.vocabulary.unigram_perplexity(ids[1:]) for part, ids in self.held_out.items()},
-            corpus=self.corpus,
-            sample=self.sample(),
-        )
-        self.folder.write_sample(results.sample)
-        self.folder.append_metrics({"kind": "results", **results.to_json()})
-        draw_curves(self.folder)
-        return results
-
-    def sample(self) -> str:
-        """A text that the model writes, always the same for the same weights and seed."""
-        language_model = LanguageModel(self.model, self.vocabulary, self.tokenizer, self.config)
-        return "".join(generate(language_model, temperature=SAMPLE_TEMPERATURE, seed=self.config.seed))
+        return self.task.finish(self)
 
 
 def corpus_and_sources(text: Mapping[str, Any] | Corpus | None) -> tuple[Corpus, dict[str, Any] | None]:
@@ -286,7 +213,7 @@ def corpus_and_sources(text: Mapping[str, Any] | Corpus | None) -> tuple[Corpus,
     }
 
 
-def _text_of(folder: RunFolder, config: Config, *, trained: bool, note: Note | None) -> Prepared:
+def _text_of(folder: RunFolder, config: Any, *, trained: bool, note: Note | None) -> Prepared:
     """The text of a run that goes on, read from its files once more where it is not there prepared.
 
     If the run is `trained` already, the text must give the vocabulary that it was trained with; until that is known,
@@ -312,16 +239,7 @@ def _text_of(folder: RunFolder, config: Config, *, trained: bool, note: Note | N
     return load_prepared(folder.path)
 
 
-def make_trainer(config: Config, vocabulary: Vocabulary) -> Trainer:
-    """The model that the configuration describes with its trainer, seeded: the same every time."""
-    minigrad.manual_seed(config.seed)
-    model = make_model(config, len(vocabulary))
-    if config.unigram_bias:
-        nn.init.log_prior_(model.decoder.bias, vocabulary.counts)
-    return Trainer(model, **{name: getattr(config, name) for name in TRAINER_OPTIONS})
-
-
-def prepare_text(corpus: Corpus, folder: Path, config: Config, note: Note | None = None) -> Prepared:
+def prepare_text(corpus: Corpus, folder: Path, config: Any, note: Note | None = None) -> Prepared:
     """The corpus as the configuration has it cut up and counted, its ids in files in `folder`."""
     return prepare(
         corpus,

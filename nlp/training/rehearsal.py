@@ -12,11 +12,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from nlp.config import Config
 from nlp.evaluation.scoring import evaluation_steps
-from nlp.text import BpttBatches, EvaluationBatches
+from nlp.tasks import task_of
 from nlp.training.events import Tick
-from nlp.training.experiment import VALID_STREAMS, Note, corpus_and_sources, make_trainer, prepare_text, use_threads
+from nlp.training.experiment import Note, corpus_and_sources, prepare_text, use_threads
 
 __all__ = ["Rehearsal", "rehearse"]
 
@@ -38,15 +37,16 @@ class Rehearsal:
     total_seconds: float  # for all epochs, if training does not end before
 
 
-def rehearse(config: Config, text: Mapping[str, Any], note: Note | None = None) -> Rehearsal:
+def rehearse(config: Any, text: Mapping[str, Any], note: Note | None = None) -> Rehearsal:
     """Prepare the text and make the first updates of the run that `Experiment.create` would begin."""
     use_threads(config.threads)
     with tempfile.TemporaryDirectory(prefix="nlp-dry-run-") as folder:
         corpus, _ = corpus_and_sources(text)
         prepared = prepare_text(corpus, Path(folder), config, note)
-        trainer = make_trainer(config, prepared.vocabulary)
-        windows = BpttBatches(prepared.ids["train"], config.batch_size, config.bptt)
-        valid = EvaluationBatches(prepared.ids["valid"], VALID_STREAMS, config.bptt)
+        task = task_of(config)
+        windows, valid = task.windows(config, prepared)
+        trainer = task.make_trainer(config, prepared.vocabulary)
+        updates = -(-windows.steps // windows.bptt)
         update = _median_time(event for event in trainer.train(windows, valid) if isinstance(event, Tick))
         judged = _median_time(evaluation_steps(trainer.model, valid))
         named = list(trainer.model.named_parameters())
@@ -57,7 +57,7 @@ def rehearse(config: Config, text: Mapping[str, Any], note: Note | None = None) 
             for value in state.values()
             if hasattr(value, "numel")
         )
-        epoch = update * len(windows) + judged * len(valid)
+        epoch = update * updates + judged * sum(1 for _ in valid)
         return Rehearsal(
             corpus=prepared.corpus,
             vocabulary=len(prepared.vocabulary),
@@ -65,7 +65,7 @@ def rehearse(config: Config, text: Mapping[str, Any], note: Note | None = None) 
             parameters=sum(one.numel() for _, one in named),
             checkpoint_bytes=2 * weights + moments,
             memory=_peak_memory(),
-            updates=len(windows),
+            updates=updates,
             epoch_seconds=epoch,
             total_seconds=epoch * config.epochs,
         )

@@ -31,10 +31,12 @@ from nlp.disk import disk_errors, write_json, write_text
 from nlp.errors import NlpError, NotFiniteError
 from nlp.evaluation.scoring import perplexity
 from nlp.run_folder import BEST, CHOSEN, CONFIG, LAST, TUNE, RunFolder, StrPath
-from nlp.text import BpttBatches, Corpus, load_corpus
+from nlp.tasks import task_of
+from nlp.tasks.language_modelling import Results
+from nlp.text import Corpus, load_corpus
 from nlp.text.prepare import Prepared, is_prepared, link_prepared, load_prepared
 from nlp.training.events import Epoch, Step, Tick
-from nlp.training.experiment import Experiment, Note, Results, corpus_and_sources, prepare_text, use_threads
+from nlp.training.experiment import Experiment, Note, corpus_and_sources, prepare_text, use_threads
 from nlp.tuning.plans import Plan, Rung, plan
 
 __all__ = ["Plan", "Result", "Rung", "Search", "TrialEvent", "TrialNote", "plan"]
@@ -99,7 +101,7 @@ class Search:
     def __init__(self, plan: Plan, prepared: Prepared, folder: RunFolder, sources: Mapping[str, Any] | None) -> None:
         self.plan, self.prepared, self.folder, self.sources = plan, prepared, folder, sources
         for config in plan.configs:  # a text that is too short for one of them stops the search before it begins
-            BpttBatches(prepared.ids["train"], config.batch_size, config.bptt)
+            task_of(config).windows(config, prepared)
         self.results: list[Result] = _read_results(folder.path / RESULTS, plan)  # in the order of time
         self._running: Experiment | None = None
         self._held = ExitStack()

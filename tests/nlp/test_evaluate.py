@@ -16,8 +16,8 @@ from nlp_helpers import char_vocabulary, tiny
 import minigrad
 from nlp.errors import NlpError
 from nlp.evaluation.scoring import Evaluation, evaluate, evaluate_text, evaluation_steps, perplexity
+from nlp.language_model import LanguageModel
 from nlp.models.rnn_lm import RNNLM
-from nlp.run_folder import LanguageModel
 from nlp.text import IGNORED, EvaluationBatches, Vocabulary, make_tokenizer
 
 LETTERS = "abc \n"  # those that the vocabulary has; "d" is unknown

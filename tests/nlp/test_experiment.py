@@ -17,8 +17,9 @@ import nlp
 from nlp.errors import NlpError
 from nlp.evaluation.scoring import WINDOW, evaluate, evaluate_text
 from nlp.run_folder import BEST, SAMPLE
+from nlp.tasks.language_modelling import Results
 from nlp.text import Corpus, EvaluationBatches
-from nlp.training.experiment import Experiment, Results, use_threads
+from nlp.training.experiment import Experiment, use_threads
 
 
 def run(folder: Path, corpus: Corpus | None = None, **options: object) -> tuple[Experiment, Results]:
@@ -76,7 +77,7 @@ def test_evaluating_the_test_text_later_gives_the_run_s_own_result(tmp_path: Pat
 def test_the_best_weights_are_judged_not_the_last(tmp_path: Path) -> None:
     with Experiment.create(tiny(epochs=1), pattern_corpus(), tmp_path / "run") as experiment:
         list(experiment.train())
-        expected = evaluate(experiment.model, EvaluationBatches(experiment.held_out["valid"], 1, WINDOW))
+        expected = evaluate(experiment.model, EvaluationBatches(experiment.prepared.ids["valid"], 1, WINDOW))
         with minigrad.no_grad():
             experiment.model.decoder.weight.fill_(9.0)  # what a later, worse epoch may do
         assert experiment.finish().model["valid"] == expected
@@ -88,7 +89,7 @@ def test_the_vocabulary_is_that_of_the_training_text_alone(tmp_path: Path) -> No
     for number, options in enumerate(({"min_count": 1}, {"vocab_size": 5}, {"min_count": 61})):
         with Experiment.create(tiny(**options), corpus, tmp_path / f"{number}") as experiment:
             assert "zebra" not in experiment.vocabulary
-            assert experiment.held_out["valid"][1] == experiment.vocabulary.unk_id
+            assert experiment.prepared.ids["valid"][1] == experiment.vocabulary.unk_id
             sizes.append(len(experiment.vocabulary))
     assert sizes[1:] == [5, 3]  # <unk>, <eos>, and "the" four times a line
 
@@ -98,7 +99,7 @@ def test_the_output_bias_starts_at_the_log_frequencies(tmp_path: Path) -> None:
         counts = experiment.vocabulary.counts
         expected = np.log((counts + 1) / (counts.sum() + len(counts)))
         np.testing.assert_allclose(experiment.model.decoder.bias.detach().numpy(), expected, rtol=1e-5)
-        unigram = experiment.vocabulary.unigram_perplexity(experiment.held_out["valid"][1:])
+        unigram = experiment.vocabulary.unigram_perplexity(experiment.prepared.ids["valid"][1:])
         for parameter in (experiment.model.decoder.weight, experiment.model.embedding.weight):
             with minigrad.no_grad():
                 parameter.zero_()

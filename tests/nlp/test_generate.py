@@ -19,8 +19,8 @@ import minigrad
 from nlp.errors import NlpError
 from nlp.generation.next_words import next_words, visible
 from nlp.generation.writing import generate, generate_samples, likeliest_text, unknown_tokens
+from nlp.language_model import LanguageModel
 from nlp.models.rnn_lm import RNNLM
-from nlp.run_folder import LanguageModel
 from nlp.text import UNK, Corpus
 from nlp.text.prepare import prepare
 

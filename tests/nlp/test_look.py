@@ -13,8 +13,8 @@ from nlp_helpers import char_vocabulary, tiny
 import minigrad
 from nlp.errors import NlpError
 from nlp.evaluation.look import frequent_tokens, nearest, summaries
+from nlp.language_model import LanguageModel
 from nlp.models.rnn_lm import RNNLM
-from nlp.run_folder import LanguageModel
 from nlp.text import Vocabulary, make_tokenizer
 
 

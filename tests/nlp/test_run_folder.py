@@ -17,6 +17,7 @@ import nlp
 import nlp.disk
 from nlp.errors import NlpError
 from nlp.run_folder import BEST, CHOSEN, CONFIG, CURVES, LAST, LOCK, METRICS, SAMPLE, TUNE, VOCABULARY, RunFolder
+from nlp.tasks.language_modelling import sample
 from nlp.text import UNK
 from nlp.training.curves import draw_curves
 from nlp.training.experiment import Experiment
@@ -47,7 +48,7 @@ def test_what_is_loaded_is_what_was_trained(finished: tuple[RunFolder, Experimen
     language_model = nlp.load(folder.path)
     assert not language_model.model.training
     assert language_model.vocabulary == experiment.vocabulary
-    assert language_model.tokenizer.settings() == experiment.tokenizer.settings()
+    assert language_model.tokenizer.settings() == experiment.prepared.tokenizer.settings()
     assert language_model.config == experiment.config
     assert set(language_model.model.state_dict()) == set(experiment.trainer.best)
     for name, value in language_model.model.state_dict().items():
@@ -72,8 +73,8 @@ def test_the_metrics_and_the_sample_say_what_happened(finished: tuple[RunFolder,
     assert min(event["valid_loss"] for event in events if event["kind"] == "epoch") == experiment.trainer.best_loss
     assert results["kind"] == "results"
     assert results["test_perplexity"] < results["test_unigram_perplexity"]
-    sample = (folder.path / SAMPLE).read_text(encoding="utf-8")
-    assert sample == experiment.sample() + "\n"
+    written = (folder.path / SAMPLE).read_text(encoding="utf-8")
+    assert written == sample(nlp.load(folder.path)) + "\n"
     config = json.loads((folder.path / CONFIG).read_text(encoding="utf-8"))
     assert config["versions"]["numpy"] == np.__version__
     assert (folder.path / CURVES).read_bytes().startswith(b"\x89PNG")

@@ -57,7 +57,7 @@ def _quick() -> Iterator[None]:
     """Curves and waiting for the disk would take longer than all else; the tests of nlp train look at them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
-        patch.setattr("nlp.training.experiment.draw_curves", lambda folder: None)
+        patch.setattr("nlp.tasks.language_modelling.draw_curves", lambda folder: None)
         patch.setattr("nlp.training.experiment.events_writer", lambda folder, update: lambda record: None)
         yield
 

@@ -1,0 +1,153 @@
+"""The task of language models: to foresee the next token of a text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import minigrad
+from minigrad import nn
+from nlp.config import Config
+from nlp.evaluation.scoring import WINDOW, Evaluation, evaluate, perplexity
+from nlp.generation.writing import generate
+from nlp.language_model import LanguageModel
+from nlp.models.rnn_lm import RNNLM
+from nlp.models.token_model import TokenModel
+from nlp.tasks import on_device
+from nlp.text import BpttBatches, EvaluationBatches, Prepared, Tokenizer, Vocabulary
+from nlp.training.curves import draw_curves
+from nlp.training.trainer import Trainer, Windows
+
+if TYPE_CHECKING:
+    from nlp.training.experiment import Experiment
+
+__all__ = ["LanguageModelling", "Results", "sample"]
+
+VALID_STREAMS = 10  # side by side in the validation after each epoch; the final one reads the text in one piece
+SAMPLE_TEMPERATURE = 0.8
+TRAINER_OPTIONS = (
+    "optimizer",
+    "lr",
+    "momentum",
+    "weight_decay",
+    "schedule",
+    "decay",
+    "decay_after",
+    "bptt_drawn",
+    "clip",
+    "nt_asgd",
+    "patience",
+    "epochs",
+    "max_minutes",
+)
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a finished run came to: for each part of the corpus the model's evaluation and the unigram perplexity."""
+
+    model: dict[str, Evaluation]
+    unigram: dict[str, float]
+    corpus: dict[str, Any]  # its description: how many tokens, words, characters and bytes a part has
+    sample: str
+
+    def word_perplexity(self, part: str) -> float:
+        """Per word between white space, line ends counted, whatever the tokens are; infinite where there are none."""
+        words = self.corpus["parts"][part]["words"]
+        return perplexity(self._nats(part) / words) if words else math.inf
+
+    def bits_per_character(self, part: str) -> float:
+        """The bits that an ideal coder with the model would need for a character."""
+        return self._nats(part) / math.log(2) / self.corpus["parts"][part]["characters"]
+
+    def _nats(self, part: str) -> float:
+        return self.model[part].loss * self.model[part].tokens
+
+    def to_json(self) -> dict[str, float]:
+        """The figures as plain values."""
+        figures = {}
+        for part, evaluation in self.model.items():
+            figures[f"{part}_perplexity"] = evaluation.perplexity
+            figures[f"{part}_unigram_perplexity"] = self.unigram[part]
+            figures[f"{part}_word_perplexity"] = self.word_perplexity(part)
+            figures[f"{part}_bits_per_character"] = self.bits_per_character(part)
+        return figures
+
+
+class LanguageModelling:
+    """A `Task` whose options are a `Config`."""
+
+    options = Config
+
+    def make_model(self, config: Config, vocabulary: Vocabulary) -> TokenModel:
+        """The model that `config.model` names."""
+        return on_device(_MODELS[config.model](config, vocabulary), config.device)
+
+    def make_trainer(self, config: Config, vocabulary: Vocabulary) -> Trainer:
+        """Seeds minigrad's random generator."""
+        minigrad.manual_seed(config.seed)
+        model = self.make_model(config, vocabulary)
+        if config.unigram_bias and isinstance(model, RNNLM):
+            nn.init.log_prior_(model.decoder.bias, vocabulary.counts)
+        return Trainer(model, **{name: getattr(config, name) for name in TRAINER_OPTIONS})
+
+    def windows(self, config: Config, prepared: Prepared) -> tuple[Windows, Iterable[tuple[Any, Any]]]:
+        """The text in streams side by side."""
+        train = BpttBatches(prepared.ids["train"], config.batch_size, config.bptt)
+        return train, EvaluationBatches(prepared.ids["valid"], VALID_STREAMS, config.bptt)
+
+    def loaded(self, config: Config, model: TokenModel, vocabulary: Vocabulary, tokenizer: Tokenizer) -> LanguageModel:
+        """A model that reads and writes text."""
+        return LanguageModel(model.eval(), vocabulary, tokenizer, config)
+
+    def finish(self, experiment: Experiment) -> Results:
+        """Judge the model on validation and test text, write a sample and draw the curves."""
+        model, vocabulary = experiment.model, experiment.vocabulary
+        held_out = {part: ids for part, ids in experiment.prepared.ids.items() if part != "train"}
+        results = Results(
+            model={part: evaluate(model, EvaluationBatches(ids, 1, WINDOW)) for part, ids in held_out.items()},
+            unigram={part: vocabulary.unigram_perplexity(ids[1:]) for part, ids in held_out.items()},
+            corpus=experiment.corpus,
+            sample=sample(self.loaded(experiment.config, model, vocabulary, experiment.prepared.tokenizer)),
+        )
+        experiment.folder.write_sample(results.sample)
+        experiment.folder.append_metrics({"kind": "results", **results.to_json()})
+        draw_curves(experiment.folder)
+        return results
+
+
+def sample(language_model: LanguageModel) -> str:
+    """A text that the model writes, always the same for the same weights and seed."""
+    return "".join(generate(language_model, temperature=SAMPLE_TEMPERATURE, seed=language_model.config.seed))
+
+
+# ---- which model ----------------------------------------------------------------------------------------------------
+
+
+def _recurrent(config: Config, vocabulary: Vocabulary) -> RNNLM:
+    return RNNLM(
+        len(vocabulary),
+        embedding=config.embedding,
+        hidden=config.hidden,
+        layers=config.layers,
+        dropout=config.dropout,
+        cell=config.model,
+        tied=config.tied,
+        dropout_input=config.dropout_input,
+        dropout_between=config.dropout_between,
+        locked=config.locked,
+        dropout_words=config.dropout_words,
+        weight_drop=config.weight_drop,
+        activation_penalty=config.activation_penalty,
+        change_penalty=config.change_penalty,
+        initial_range=config.initial_range,
+    )
+
+
+_MODELS: dict[str, Callable[[Config, Vocabulary], TokenModel]] = {
+    "lstm": _recurrent,
+    "gru": _recurrent,
+    "rnn": _recurrent,
+}
