@@ -1,4 +1,4 @@
-"""Options that several commands have: those of Config, and where the text is."""
+"""Options that several commands have: those of a configuration, and where the text is."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from nlp.config import TEXT, Config
+from nlp.options import Options
 
-__all__ = ["ConfigFile", "Files", "Preset", "Test", "Texts", "Train", "Valid", "text_sources", "with_config_options"]
+__all__ = ["ConfigFile", "Preset", "text_sources", "with_options"]
 
 # The texts are no `Path` yet: that would make the folder "." of an empty name.
 Files = Annotated[list[str] | None, typer.Argument(help="Texts, as with --text.", show_default=False)]
@@ -30,35 +31,74 @@ Test = Annotated[
     str | None,
     typer.Option(help="A text to judge the result by, beside --train.", metavar="<path>", rich_help_panel=TEXT),
 ]
+Data = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A .csv, .tsv or .jsonl file of documents such as reviews, dealt out 90/5/5; may be repeated.",
+        metavar="<path>",
+        rich_help_panel=TEXT,
+    ),
+]
+Field = Annotated[
+    str | None,
+    typer.Option(
+        help="The field of --data that holds the text. Default: text.",
+        metavar="<name>",
+        show_default=False,
+        rich_help_panel=TEXT,
+    ),
+]
 Preset = Annotated[str | None, typer.Option(help=f"A paper's settings: {', '.join(Config.PRESETS)}.")]
 ConfigFile = Annotated[Path | None, typer.Option(help="Options from a TOML or JSON file, or a run's config.json.")]
 
 
-def text_sources(
-    files: list[str] | None, text: list[str] | None, train: str | None, valid: str | None, test: str | None
-) -> dict[str, Any]:
-    """The texts that were given, as `nlp.text.load_corpus` takes them."""
-    texts = {"text": [*(text or ()), *(files or ())], "train": train, "valid": valid, "test": test}
+_TEXTS = {
+    "files": Files,
+    "text": Texts,
+    "train": Train,
+    "valid": Valid,
+    "test": Test,
+    "data": Data,
+    "field": Field,
+}
+
+
+def text_sources(options: dict[str, Any]) -> dict[str, Any]:
+    """The texts that were given, as `nlp.text.load_corpus` takes them; they are taken out of the options."""
+    texts = {name: options.pop(name) for name in _TEXTS}
+    texts["text"] = [*(texts["text"] or ()), *(texts.pop("files") or ())]
     return {name: value for name, value in texts.items() if value not in (None, [])}
 
 
-def with_config_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The command with an option for each field of Config in the place of its `**options`."""
-    hints = get_type_hints(command, include_extras=True)
-    own = [one for one in inspect.signature(command).parameters.values() if one.kind is not one.VAR_KEYWORD]
-    parameters = [one.replace(annotation=hints[one.name]) for one in own]
-    for name, field in Config.fields().items():
-        kind: Any = Config.kind(name) if isinstance(Config.kind(name), type) else str  # a word of a few
-        spoken = typer.Option(
-            help=f"{field.metadata['help']} Default: {Config.default_in_words(name)}.",
-            show_default=False,
-            rich_help_panel=field.metadata["panel"],
-        )
-        parameters.append(
-            inspect.Parameter(
-                name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, spoken]
-            )
-        )
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    command.__annotations__ = {one.name: one.annotation for one in parameters}
-    return command
+def with_options(kind: type[Options]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A command with an option for each field of `kind`, and for each text, in the place of its `**options`."""
+
+    def changed(command: Callable[..., Any]) -> Callable[..., Any]:
+        hints = get_type_hints(command, include_extras=True)
+        own = [one for one in inspect.signature(command).parameters.values() if one.kind is not one.VAR_KEYWORD]
+        parameters = [
+            *(_parameter(name, annotation) for name, annotation in _TEXTS.items()),
+            *(one.replace(annotation=hints[one.name], kind=one.KEYWORD_ONLY) for one in own),
+            *(_parameter(name, _spoken(kind, name)) for name in kind.fields()),
+        ]
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        command.__annotations__ = {one.name: one.annotation for one in parameters}
+        return command
+
+    return changed
+
+
+def _parameter(name: str, annotation: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _spoken(options: type[Options], name: str) -> Any:
+    """The type of an option on the command line, with its words for the help."""
+    kind, about = options.kind(name), options.fields()[name].metadata
+    goes_with = "" if about["models"] is None else f" Only of {', '.join(about['models'])}."
+    spoken = typer.Option(
+        help=f"{about['help']}{goes_with} Default: {options.default_in_words(name)}.",
+        show_default=False,
+        rich_help_panel=about["panel"],
+    )
+    return Annotated[(kind if isinstance(kind, type) else str) | None, spoken]  # str: a word of a few

@@ -8,17 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from nlp.commands.options import (
-    ConfigFile,
-    Files,
-    Preset,
-    Test,
-    Texts,
-    Train,
-    Valid,
-    text_sources,
-    with_config_options,
-)
+from nlp.commands.options import ConfigFile, Preset, text_sources, with_options
 from nlp.config import Config
 from nlp.errors import NlpError
 from nlp.options import flag
@@ -34,13 +24,8 @@ def register(app: typer.Typer) -> None:
     app.command()(train)
 
 
-@with_config_options
+@with_options(Config)
 def train(
-    files: Files = None,
-    text: Texts = None,
-    train: Train = None,
-    valid: Valid = None,
-    test: Test = None,
     out: Annotated[
         Path | None, typer.Option(help="The run folder. Default: the first free runs/NAME-N.", show_default=False)
     ] = None,
@@ -58,7 +43,7 @@ def train(
 
     Several texts: nlp train --text a.txt b.txt
     """
-    sources = text_sources(files, text, train, valid, test)
+    sources = text_sources(options)
     console = Console()
     if resume is not None:
         refused = [flag(name) for name in sources] + [

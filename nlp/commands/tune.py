@@ -10,17 +10,8 @@ import typer
 from rich.console import Console
 
 from nlp.commands.figures import say, tokens_by_part
-from nlp.commands.options import (
-    ConfigFile,
-    Files,
-    Preset,
-    Test,
-    Texts,
-    Train,
-    Valid,
-    text_sources,
-    with_config_options,
-)
+from nlp.commands.options import ConfigFile, Preset, text_sources, with_options
+from nlp.config import Config
 from nlp.errors import NlpError
 from nlp.options import flag
 
@@ -39,13 +30,8 @@ def register(app: typer.Typer) -> None:
     app.command()(tune)
 
 
-@with_config_options
+@with_options(Config)
 def tune(
-    files: Files = None,
-    text: Texts = None,
-    train: Train = None,
-    valid: Valid = None,
-    test: Test = None,
     ranges: Annotated[
         list[str] | None,
         typer.Option(
@@ -100,7 +86,7 @@ def tune(
 
     nlp tune --text book.txt --range lr=0.001..0.01 --range hidden=128,256 --trials 20
     """
-    texts = text_sources(files, text, train, valid, test)
+    texts = text_sources(options)
     searching = {"range": ranges, "trials": trials, "strategy": strategy, "eta": eta, "min_epochs": min_epochs}
     if resume is not None:
         others = {**texts, **searching, "out": out, "preset": preset, "config": config, **options}

@@ -15,12 +15,14 @@ from typing import Any, Protocol
 from nlp.errors import NlpError, counted, did_you_mean
 from nlp.text.files import JoinedFiles, StrPath, TextFile
 from nlp.text.python_docs import python_documentation
+from nlp.text.records import RecordPart, Records
 
 __all__ = ["Corpus", "Part", "Text", "default_corpus", "load_corpus", "split"]
 
 TRAIN_SHARE, VALID_SHARE, TEST_SHARE = 0.90, 0.05, 0.05
 PIECE = 1 << 20  # characters of a text in memory, to its next line end, that are read at a time
-SOURCES = ("text", "train", "valid", "test")  # what `load_corpus` calls its files
+SOURCES = ("text", "train", "valid", "test", "data", "field")  # what `load_corpus` calls its files
+DEALT = 20  # documents: of so many one goes to validation and one to test
 BLOCK = 10  # paragraphs of the default corpus that stay together in one part
 
 
@@ -130,6 +132,8 @@ def load_corpus(
     train: StrPath | None = None,
     valid: StrPath | None = None,
     test: StrPath | None = None,
+    data: StrPath | Sequence[StrPath] = (),
+    field: str | None = None,
     **other: Any,
 ) -> Corpus:
     """A corpus from UTF-8 files; with no argument, the default corpus.
@@ -137,17 +141,27 @@ def load_corpus(
     - `text`: the files are joined in order and split 90/5/5, in order and at line ends (see `split`).
     - `train`, `valid`, `test`: each file is taken as it is. Without `valid`, the last 5% of `train` is set aside for
       it; without `test` there is none.
+    - `data`: CSV, TSV or JSON-lines files with a document in the `field` ("text" if not said) of each record. Each
+      document is a line (see `Records`); of every twenty, the last two go to validation and to test.
 
     Files that are split are read once here, to find the places; the others are only looked at. Raises NlpError for
-    files that `TextFile` refuses, for `text` and `train` together, for `valid` or `test` without `train`, and for any
-    `other` name.
+    files that `TextFile` or `Records` refuse, for two of `text`, `train` and `data` together, for `valid` or `test`
+    without `train`, for `field` without `data`, and for any `other` name.
     """
     for name in other:
         raise NlpError(f"a corpus has no {name!r}{did_you_mean(name, SOURCES)}: name its files {', '.join(SOURCES)}")
     if isinstance(text, str | os.PathLike):
         text = [text]
-    _expect_paths({"text": text, "train": train, "valid": valid, "test": test})
+    if isinstance(data, str | os.PathLike):
+        data = [data]
+    _expect_paths({"text": text, "train": train, "valid": valid, "test": test, "data": data})
     held = [one for one in (train, valid, test) if one is not None]
+    if data:
+        if text or held:
+            raise NlpError("--data splits its documents by itself: leave out --text, --train, --valid and --test")
+        return _corpus_of_records(data, "text" if field is None else field)
+    if field is not None:
+        raise NlpError("--field names the text in the records of --data FILE, which is missing")
     if text and held:
         raise NlpError("--text splits its files by itself: give either --text, or --train with --valid and --test")
     if text:
@@ -163,11 +177,30 @@ def load_corpus(
 
 def _expect_paths(sources: Mapping[str, Any]) -> None:
     for name, files in sources.items():
-        several = name == "text" and isinstance(files, list | tuple)
+        several = name in ("text", "data") and isinstance(files, list | tuple)
         for one in files if several else () if files is None else [files]:
             if not isinstance(one, str | os.PathLike):
-                kind = "the path of a file, or a list of them" if name == "text" else "the path of a file"
+                kind = "the path of a file, or a list of them" if name in ("text", "data") else "the path of a file"
                 raise NlpError(f"{name} is {kind}, not {one!r}")
+
+
+def _corpus_of_records(paths: Sequence[StrPath], field: str) -> Corpus:
+    if not isinstance(field, str) or not field:
+        raise NlpError(f"--field is the name of the field that holds the text, not {field!r}")
+    records = Records(paths, field)
+    found, empty = records.counts
+    if found < DEALT:
+        raise NlpError(
+            f"{', '.join(map(str, paths))} has only {counted(found, 'document')}: at least {DEALT} are needed to set "
+            "some aside for validation and test"
+        )
+    train, valid, test = range(DEALT - 2), range(DEALT - 2, DEALT - 1), range(DEALT - 1, DEALT)
+    left_out = f", {counted(empty, 'empty one')} left out" if empty else ""
+    return Corpus(
+        Path(paths[0]).stem,
+        f"{found:,} documents in the field {field!r} of {', '.join(map(str, paths))}{left_out}, dealt out 90/5/5",
+        {name: RecordPart(records, DEALT, part) for name, part in (("train", train), ("valid", valid), ("test", test))},
+    )
 
 
 def _corpus_from_parts(train: StrPath, valid: StrPath | None, test: StrPath | None) -> Corpus:

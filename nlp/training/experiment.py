@@ -206,7 +206,9 @@ def corpus_and_sources(text: Mapping[str, Any] | Corpus | None) -> tuple[Corpus,
         )
     given = {name: files for name, files in (text or {}).items() if files not in (None, [], ())}
     return load_corpus(**given), {
-        name: os.path.abspath(files)
+        name: files
+        if name == "field"
+        else os.path.abspath(files)
         if isinstance(files, str | os.PathLike)
         else [os.path.abspath(one) for one in files]
         for name, files in given.items()

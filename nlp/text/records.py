@@ -1,0 +1,169 @@
+"""Documents in a field of CSV, TSV or JSON-lines files, such as reviews: each becomes one line of a text.
+
+White space in a document, its line ends among them, becomes single spaces, so that a line end is what ends a document:
+a model that is trained on them knows where one begins and ends. Files are read piece by piece.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from typing import Any
+
+from nlp.errors import NlpError, counted, did_you_mean
+from nlp.text.files import StrPath, TextFile
+
+__all__ = ["RecordPart", "Records"]
+
+TOGETHER = 1000  # documents that are handed on at a time
+LONGEST_FIELD = 1 << 30  # characters; the csv module stops at 128 Ki unless told
+
+Rows = Iterator[tuple[int, str]]  # the line that a record ends on, and its document
+
+
+class Records:
+    """The documents of some files in order; those of nothing but white space are left out, and counted.
+
+    `field` is the column's name in the first line of a CSV or TSV file, or the key in each JSON object. The ending of
+    a file's name says what it is: .csv, .tsv, .jsonl or .ndjson. Raises NlpError for any other, for files that
+    `TextFile` refuses, and, while reading, for a missing field or a malformed line, with its number.
+    """
+
+    def __init__(self, paths: Sequence[StrPath], field: str) -> None:
+        self.field = field
+        self._files = [(TextFile(path), _reader(path)) for path in paths]
+        self.size = sum(file.size for file, _ in self._files)  # bytes
+
+    def documents(self) -> Iterator[str]:
+        """Each document as one line, without its end."""
+        return (document for document in self._lines() if document)
+
+    @cached_property
+    def counts(self) -> tuple[int, int]:
+        """How many documents there are, and how many empty ones were left out. Reads all files, the first time.
+
+        Raises NlpError where there are none.
+        """
+        found = empty = 0
+        for document in self._lines():
+            found, empty = found + bool(document), empty + (not document)
+        if not found:
+            names = ", ".join(str(file.path) for file, _ in self._files)
+            raise NlpError(f"{names} has no document in the field {self.field!r}: name another --field, or file")
+        return found, empty
+
+    def _lines(self) -> Iterator[str]:
+        for file, read in self._files:
+            for _, document in read(file, self.field):
+                yield " ".join(document.split())
+
+
+@dataclass(frozen=True)
+class RecordPart:
+    """The documents whose number, from 0, has one of these remainders by `divisor`; a `Part` of a corpus."""
+
+    records: Records
+    divisor: int
+    remainders: range
+
+    @property
+    def size(self) -> int:
+        return self.records.size * len(self.remainders) // self.divisor
+
+    def pieces(self) -> Iterator[str]:
+        chosen = (
+            document
+            for number, document in enumerate(self.records.documents())
+            if number % self.divisor in self.remainders
+        )
+        while piece := "".join(f"{document}\n" for document in islice(chosen, TOGETHER)):
+            yield piece
+
+
+# ---- the formats ----------------------------------------------------------------------------------------------------
+
+
+def _reader(path: StrPath) -> Callable[[TextFile, str], Rows]:
+    ending = os.path.splitext(os.fspath(path))[1].lower()
+    if ending not in _READERS:
+        raise NlpError(
+            f"{path} does not say how its records are written: let its name end in .csv, .tsv or .jsonl, or give a "
+            "plain text with --text"
+        )
+    return _READERS[ending]
+
+
+def _read_table(delimiter: str) -> Callable[[TextFile, str], Rows]:
+    def read(file: TextFile, field: str) -> Rows:
+        csv.field_size_limit(LONGEST_FIELD)
+        reader = csv.reader(_lines_of(file), delimiter=delimiter, strict=True)
+        try:
+            names = next(reader, [])
+            if field not in names:
+                raise NlpError(
+                    f"{file.path} has no field {field!r}{did_you_mean(field, names)}: its first line names "
+                    f"{', '.join(map(repr, names)) or 'none'}"
+                )
+            place = names.index(field)
+            for row in reader:
+                if row and len(row) != len(names):
+                    raise NlpError(
+                        f"line {reader.line_num} of {file.path} has {counted(len(row), 'field')} where the first line "
+                        f"names {len(names)}: mend the line, or put text with a delimiter or quote in it in quotes"
+                    )
+                if row:
+                    yield reader.line_num, row[place]
+        except csv.Error as error:
+            raise NlpError(f"line {reader.line_num} of {file.path} is malformed ({error}): mend the line") from error
+
+    return read
+
+
+def _read_json_lines(file: TextFile, field: str) -> Rows:
+    for number, line in enumerate(_lines_of(file), 1):
+        if not line.strip():
+            continue
+        where = f"line {number} of {file.path}"
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise NlpError(f"{where} is no JSON ({error}): each line holds one object, such as {_EXAMPLE}") from error
+        if not isinstance(record, dict):
+            raise NlpError(f"{where} is no JSON object: each line holds one, such as {_EXAMPLE}")
+        yield number, _text_in(record, field, where)
+
+
+_EXAMPLE = '{"text": "…"}'
+
+
+def _text_in(record: dict[str, Any], field: str, where: str) -> str:
+    if field not in record:
+        named = ", ".join(map(repr, record)) or "none"
+        raise NlpError(f"{where} has no field {field!r}{did_you_mean(field, record)}: it has {named}")
+    if not isinstance(record[field], str):
+        raise NlpError(f"{where} has {json.dumps(record[field]):.40} in the field {field!r}, which is no text")
+    return record[field]
+
+
+def _lines_of(file: TextFile) -> Iterator[str]:
+    """The lines with their ends, whole even where a piece of the file ends inside one."""
+    rest = ""
+    for piece in file.pieces():
+        *lines, rest = (rest + piece).split("\n")
+        for line in lines:
+            yield f"{line}\n"
+    if rest:
+        yield rest
+
+
+_READERS: dict[str, Callable[[TextFile, str], Rows]] = {
+    ".csv": _read_table(","),
+    ".tsv": _read_table("\t"),
+    ".jsonl": _read_json_lines,
+    ".ndjson": _read_json_lines,
+}
