@@ -10,13 +10,24 @@ Shapes: T time steps, B texts side by side, E embedding, H hidden units, L layer
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
+import minigrad
 import minigrad.nn.functional as F
 from minigrad import Tensor, nn
+from nlp.errors import NlpError
+from nlp.models.recurrent_dropout import draw_mask, run_with_mask
 from nlp.models.token_model import State, TokenModel
 
 __all__ = ["CELLS", "RNNLM"]
 
-CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+CELLS: dict[str, Any] = {
+    "lstm": nn.LSTM,
+    "gru": nn.GRU,
+    "rnn": nn.RNN,
+    "irnn": partial(nn.RNN, nonlinearity="relu"),
+}
 INITIAL_RANGE = 0.1  # of the embedding and the output layer: small scores at first, all words about equally likely
 
 
@@ -27,18 +38,26 @@ class RNNLM(TokenModel):
         vocabulary: how many words there are, V.
         embedding, hidden: sizes E and H.
         dropout: the probability with which the output of the last layer is dropped in training.
-        cell: "lstm", "gru" or "rnn".
+        cell: "lstm", "gru", "rnn", or "irnn": ReLUs whose state is at first handed on as it is, the recurrent weights
+            being the identity, the input weights from N(0, 0.001), the biases 0 (Le, Jaitly and Hinton, "A simple way
+            to initialize recurrent networks of rectified linear units", 2015).
         tied: the output layer's weight is the embedding (Press and Wolf 2017; Inan et al. 2017). Where E differs from
             H, the last layer has E units, as in Merity et al.; with a single layer they must be equal.
         dropout_input, dropout_between: the same before the first layer, and between layers; `dropout` if not said.
         locked: one mask for all time steps of a call (Gal and Ghahramani 2016).
         dropout_words: the probability with which a word's embedding is dropped wherever it occurs (the same).
         weight_drop: the probability with which a recurrent weight is dropped (DropConnect; Merity et al., section 2).
+        dropout_recurrent: the probability with which an element of h is dropped on its way to the recurrent weights, by
+            one mask for each text in all time steps of a call (Gal and Ghahramani 2016, section 4.2). The layers then
+            go step by step in training. Not together with `weight_drop`.
+        skip: the input goes to every layer, and every layer's output to the scores (Graves, "Generating sequences with
+            recurrent neural networks", 2013, section 2). "The output of the last layer" is then all of them, one behind
+            the other. Not with tied weights.
         activation_penalty: alpha, what the objective adds for each squared output of the last layer after dropout.
         change_penalty: beta, what it adds for the squared change of that output, before dropout, from step to step
             (both in section 4.3 of Merity et al.).
-        initial_range: every weight starts in U(-r, r) as in Zaremba et al.; None: the layers as `minigrad.nn` has
-            them, embedding and output in U(-0.1, 0.1).
+        initial_range: every weight starts in U(-r, r) as in Zaremba et al. (but an irnn's); None: the layers as
+            `minigrad.nn` has them, embedding and output in U(-0.1, 0.1).
     """
 
     def __init__(
@@ -56,6 +75,8 @@ class RNNLM(TokenModel):
         locked: bool = False,
         dropout_words: float = 0.0,
         weight_drop: float = 0.0,
+        dropout_recurrent: float = 0.0,
+        skip: bool = False,
         activation_penalty: float = 0.0,
         change_penalty: float = 0.0,
         initial_range: float | None = None,
@@ -64,19 +85,34 @@ class RNNLM(TokenModel):
         last = embedding if tied else hidden
         if layers == 1 and last != hidden:
             raise ValueError(f"tied weights need embedding and hidden of one size, not {embedding} and {hidden}")
+        if tied and skip:
+            raise NlpError(
+                "RNNLM: with skip all layers go to the scores, for which a tied weight is too narrow: leave one out"
+            )
+        if weight_drop and dropout_recurrent:
+            raise NlpError(
+                "RNNLM: weight_drop and dropout_recurrent both act in the recurrence: leave one of them at 0"
+            )
+        if not 0 <= dropout_recurrent <= 1:
+            raise NlpError(f"RNNLM: dropout_recurrent is a probability, from 0 to 1, not {dropout_recurrent}")
         kind = nn.LockedDropout if locked else nn.Dropout
         self.embedding = nn.Embedding(vocabulary, embedding)
         self.word_dropout = nn.EmbeddingDropout(dropout_words)
         self.dropout_input = kind(dropout if dropout_input is None else dropout_input)
         widths = [embedding, *[hidden] * (layers - 1), last]
-        self.layers = nn.ModuleList(CELLS[cell](widths[i], widths[i + 1]) for i in range(layers))
+        again = [0, *[embedding if skip else 0] * (layers - 1)]  # what of the input comes to each layer once more
+        self.layers = nn.ModuleList(CELLS[cell](widths[i] + again[i], widths[i + 1]) for i in range(layers))
         self.dropout_between = kind(dropout if dropout_between is None else dropout_between)
         self.dropout = kind(dropout)
-        self.decoder = nn.Linear(last, vocabulary)
+        self.decoder = nn.Linear(sum(widths[1:]) if skip else last, vocabulary)
         if tied:
             self.decoder.weight = self.embedding.weight
+        self.dropout_recurrent, self.skip = dropout_recurrent, skip
         self.activation_penalty, self.change_penalty = activation_penalty, change_penalty
         self._initialize(initial_range)
+        if cell == "irnn":
+            for layer in self.layers:
+                _start_as_identity(layer)
         if weight_drop:
             for layer in self.layers:
                 nn.utils.weight_drop(layer, "weight_hh_l0", weight_drop)
@@ -113,16 +149,24 @@ class RNNLM(TokenModel):
         return objective, loss, state
 
     def _read(self, input: Tensor, state: State) -> tuple[Tensor, State]:
-        """The outputs of the last layer (T, B, H) over words (T, B), and the state after the last word."""
-        output = self.dropout_input(self.word_dropout(self.embedding, input))  # T, B, E
+        """The outputs of the last layer, or of all (T, B, H or L H), over words (T, B), and the last state."""
+        embedded = output = self.dropout_input(self.word_dropout(self.embedding, input))  # T, B, E
         before = [None] * len(self.layers) if state is None else state
-        after = []
+        outputs, after = [], []
         for place, layer in enumerate(self.layers):
             if place:
                 output = self.dropout_between(output)
-            output, last = layer(output, before[place])
+                output = minigrad.cat([embedded, output], dim=-1) if self.skip else output
+            output, last = self._run(layer, output, before[place])
+            outputs.append(output)
             after.append(last)
-        return output, tuple(after)
+        return minigrad.cat(outputs, dim=-1) if self.skip else output, tuple(after)
+
+    def _run(self, layer: nn.RNNBase, input: Tensor, state: State) -> tuple[Tensor, State]:
+        """One layer: its outputs and its last state."""
+        if not (self.training and self.dropout_recurrent):
+            return layer(input, state)
+        return run_with_mask(layer, input, state, draw_mask(layer, input, self.dropout_recurrent))
 
     def _cross_entropy(self, features: Tensor, target: Tensor, reduction: str) -> Tensor:
         """The scores of all places are never held at once: at T * B * V they would be the largest array by far."""
@@ -130,3 +174,10 @@ class RNNLM(TokenModel):
         return F.linear_cross_entropy(
             rows, self.decoder.weight, target.reshape(-1), linear_bias=self.decoder.bias, reduction=reduction
         )
+
+
+def _start_as_identity(layer: nn.RNN) -> None:
+    nn.init.eye_(layer.weight_hh_l0)
+    nn.init.normal_(layer.weight_ih_l0, 0.0, 0.001)
+    nn.init.zeros_(layer.bias_ih_l0)
+    nn.init.zeros_(layer.bias_hh_l0)

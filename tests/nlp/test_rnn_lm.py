@@ -11,6 +11,8 @@ import minigrad
 import minigrad.nn.functional as F
 from minigrad import nn
 from minigrad.testing import standin
+from nlp.errors import NlpError
+from nlp.models.recurrent_dropout import draw_mask, run_with_mask
 from nlp.models.rnn_lm import CELLS, RNNLM
 from nlp.models.token_model import detach, on_state
 
@@ -167,3 +169,129 @@ def test_it_runs_the_same_on_the_stand_in_device(cell: str) -> None:
         detach(state)
     np.testing.assert_allclose(loss.item(), expected.item(), rtol=1e-5)
     np.testing.assert_allclose(elsewhere.layers[0].weight_hh_l0.grad.cpu().numpy(), gradient, atol=1e-6)
+
+
+# ---- options of the recurrence --------------------------------------------------------------------------------------
+
+
+def test_an_irnn_hands_its_state_on_at_first() -> None:
+    for options in ({}, {"initial_range": 0.2}):
+        model = RNNLM(11, 40, 60, 2, 0.0, "irnn", **options)  # type: ignore[arg-type]
+        for layer in model.layers:
+            np.testing.assert_array_equal(layer.weight_hh_l0.detach().numpy(), np.eye(60))
+            assert not any(bias.detach().numpy().any() for bias in (layer.bias_ih_l0, layer.bias_hh_l0))
+            assert 0.0009 < layer.weight_ih_l0.detach().numpy().std() < 0.0011
+    layer = model.layers[0]
+    state = abs(minigrad.randn(1, 2, 60))
+    output, _ = layer(minigrad.zeros(5, 2, 40), state)
+    np.testing.assert_allclose(output[-1].detach().numpy(), state[0].numpy(), rtol=1e-6)
+    output, _ = layer(minigrad.zeros(1, 2, 40), -state)
+    assert not output.detach().numpy().any()  # a ReLU
+
+
+@given(cells, st.integers(1, 3), st.integers(1, 4))
+def test_with_skip_the_input_goes_to_all_layers_and_all_go_to_the_scores(cell: str, layers: int, T: int) -> None:
+    minigrad.manual_seed(0)
+    model = RNNLM(11, 5, 7, layers, 0.0, cell, skip=True)
+    input = words(T, T, 2)
+    embedded = model.embedding(input)
+    read = [model.layers[0](embedded)[0]]
+    for layer in model.layers[1:]:
+        read.append(layer(minigrad.cat([embedded, read[-1]], dim=-1))[0])
+    expected = minigrad.cat(read, dim=-1) @ model.decoder.weight.T + model.decoder.bias
+    assert model.decoder.weight.shape == (11, 7 * layers)
+    np.testing.assert_allclose(model(input)[0].detach().numpy(), expected.detach().numpy(), atol=1e-6)
+
+
+def test_skip_and_tied_weights_exclude_each_other() -> None:
+    with pytest.raises(NlpError, match="leave one out"):
+        RNNLM(11, 6, 6, tied=True, skip=True)
+
+
+def layer_and_input(cell: str, seed: int = 0) -> tuple[nn.RNNBase, minigrad.Tensor, object]:
+    """A layer from 4 to 6 units, its input (5, 3, 4) and a state, all with gradients."""
+    minigrad.manual_seed(seed)
+    layer = CELLS[cell](4, 6, dtype=minigrad.float64)
+    state = [minigrad.randn(1, 3, 6, dtype=minigrad.float64, requires_grad=True) for _ in "hc"]
+    return layer, minigrad.randn(5, 3, 4, dtype=minigrad.float64), tuple(state) if cell == "lstm" else state[0]
+
+
+@pytest.mark.parametrize("cell", sorted(CELLS))
+@pytest.mark.parametrize("begun", [False, True])
+def test_under_a_mask_of_ones_a_layer_is_what_it_is(cell: str, begun: bool) -> None:
+    layer, input, state = layer_and_input(cell)
+    state = state if begun else None
+    results = []
+    for run in (layer, lambda *given: run_with_mask(layer, *given, minigrad.ones(3, 6, dtype=minigrad.float64))):
+        layer.zero_grad()
+        output, last = run(input, state)
+        (output * output).sum().backward()
+        last = [one.detach().numpy() for one in (last if cell == "lstm" else [last])]
+        results.append([output.detach().numpy(), *last, *[one.grad.numpy().copy() for one in layer.parameters()]])
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
+
+
+def step(cell: str, w: dict[str, np.ndarray], x: np.ndarray, h: np.ndarray, c: np.ndarray, m: np.ndarray) -> tuple:
+    """One step of Gal and Ghahramani's: the mask is on h where it meets the weights, nowhere else."""
+    a, b = w["weight_ih_l0"] @ x + w["bias_ih_l0"], w["weight_hh_l0"] @ (m * h) + w["bias_hh_l0"]
+    if cell == "gru":
+        (ra, za, na), (rb, zb, nb) = np.split(a, 3), np.split(b, 3)
+        z = sigmoid(za + zb)
+        return (1 - z) * np.tanh(na + sigmoid(ra + rb) * nb) + z * h, c
+    if cell == "lstm":
+        i, f, g, o = np.split(a + b, 4)
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        return sigmoid(o) * np.tanh(c), c
+    return (np.tanh(a + b) if cell == "rnn" else np.maximum(a + b, 0)), c
+
+
+@given(cells, st.floats(0.1, 0.9), st.integers(0, 99))
+def test_the_mask_is_on_what_the_recurrent_weights_see(cell: str, p: float, seed: int) -> None:
+    layer, input, state = layer_and_input(cell, seed)
+    mask = draw_mask(layer, input, p)
+    assert mask.shape == (3, 6)
+    np.testing.assert_allclose(np.unique(mask.numpy() * (1 - p)).round(9), np.unique(mask.numpy() != 0))
+    output, last = run_with_mask(layer, input, state, mask)
+    weights = {name: weight.detach().numpy() for name, weight in layer.named_parameters()}
+    begin = [part.detach().numpy()[0] for part in (state if cell == "lstm" else (state, state))]
+    for b in range(3):
+        h, c = begin[0][b], begin[1][b]
+        for t in range(5):
+            h, c = step(cell, weights, input.numpy()[t, b], h, c, mask.numpy()[b])
+            np.testing.assert_allclose(output.detach().numpy()[t, b], h, rtol=1e-9, atol=1e-12)
+        if cell == "lstm":
+            np.testing.assert_allclose(last[1].detach().numpy()[0, b], c, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("cell", sorted(CELLS))
+def test_recurrent_dropout_acts_in_training_only_by_one_mask_a_call(cell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    minigrad.manual_seed(0)
+    model = RNNLM(11, 6, 6, 2, 0.0, cell, dropout_recurrent=0.5)
+    plain = RNNLM(11, 6, 6, 2, 0.0, cell)
+    plain.load_state_dict(model.state_dict())  # the same names with and without
+    input = words(0, 6, 3)
+    expected = plain(input)[0].detach().numpy()
+    masks: list[minigrad.Tensor] = []
+
+    def noted(*given: object) -> minigrad.Tensor:
+        masks.append(draw_mask(*given))  # type: ignore[arg-type]
+        return masks[-1]
+
+    monkeypatch.setattr("nlp.models.rnn_lm.draw_mask", noted)
+    assert not np.array_equal(model(input)[0].detach().numpy(), expected)
+    assert [mask.shape for mask in masks] == [(3, 6), (3, 6)]  # one for each layer
+    assert not np.array_equal(masks[0].numpy(), masks[1].numpy())
+    model.eval()
+    np.testing.assert_array_equal(model(input)[0].detach().numpy(), expected)
+
+
+def test_what_drops_in_the_recurrence_is_one_or_the_other() -> None:
+    with pytest.raises(NlpError, match="both act in the recurrence"):
+        RNNLM(11, 6, 6, weight_drop=0.5, dropout_recurrent=0.5)
+    with pytest.raises(NlpError, match="dropout_recurrent is a probability, from 0 to 1, not 2"):
+        RNNLM(11, 6, 6, dropout_recurrent=2)
