@@ -34,6 +34,7 @@ from minigrad.nn.activation import (
     Tanhshrink,
     Threshold,
 )
+from minigrad.nn.adaptive import AdaptiveLogSoftmaxWithLoss
 from minigrad.nn.cell import GRUCell, LSTMCell, RNNCell
 from minigrad.nn.containers import ModuleDict, ModuleList, ParameterList, Sequential
 from minigrad.nn.dropout import Dropout, EmbeddingDropout, LockedDropout
@@ -68,13 +69,14 @@ from minigrad.nn.parameter import Parameter
 from minigrad.nn.recurrent import GRU, LSTM, RNN, RNNBase
 
 __all__ = [
-    "CELU", "ELU", "GELU", "GLU", "GRU", "LSTM", "RNN", "SELU", "Arctan", "BCELoss", "BCEWithLogitsLoss", "Bilinear",
-    "CosineEmbeddingLoss", "CrossEntropyLoss", "Dropout", "Embedding", "EmbeddingDropout", "Flatten", "GRUCell",
-    "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "HingeEmbeddingLoss", "HingeLoss", "HuberLoss", "Identity",
-    "KLDivLoss", "L1Loss", "LSTMCell", "LayerNorm", "LeakyReLU", "Linear", "LinearCrossEntropyLoss", "LockedDropout",
-    "LogSigmoid", "LogSoftmax", "MSELoss", "MarginRankingLoss", "Mish", "Module", "ModuleDict", "ModuleList",
-    "MultiLabelMarginLoss", "MultiLabelSoftMarginLoss", "MultiMarginLoss", "NLLLoss", "PReLU", "Parameter",
-    "ParameterList", "RMSNorm", "RNNBase", "RNNCell", "ReLU", "ReLU6", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss",
-    "SoftMarginLoss", "Softmax", "Softmin", "Softplus", "Softshrink", "Softsign", "Tanh", "Tanhshrink", "Threshold",
-    "TripletMarginLoss", "functional", "init", "utils",
+    "CELU", "ELU", "GELU", "GLU", "GRU", "LSTM", "RNN", "SELU", "AdaptiveLogSoftmaxWithLoss", "Arctan", "BCELoss",
+    "BCEWithLogitsLoss", "Bilinear", "CosineEmbeddingLoss", "CrossEntropyLoss", "Dropout", "Embedding",
+    "EmbeddingDropout", "Flatten", "GRUCell", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh",
+    "HingeEmbeddingLoss", "HingeLoss", "HuberLoss", "Identity", "KLDivLoss", "L1Loss", "LSTMCell", "LayerNorm",
+    "LeakyReLU", "Linear", "LinearCrossEntropyLoss", "LockedDropout", "LogSigmoid", "LogSoftmax", "MSELoss",
+    "MarginRankingLoss", "Mish", "Module", "ModuleDict", "ModuleList", "MultiLabelMarginLoss",
+    "MultiLabelSoftMarginLoss", "MultiMarginLoss", "NLLLoss", "PReLU", "Parameter", "ParameterList", "RMSNorm",
+    "RNNBase", "RNNCell", "ReLU", "ReLU6", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "SoftMarginLoss", "Softmax",
+    "Softmin", "Softplus", "Softshrink", "Softsign", "Tanh", "Tanhshrink", "Threshold", "TripletMarginLoss",
+    "functional", "init", "utils",
 ]  # fmt: skip

@@ -182,6 +182,29 @@ def _multilabel_soft_margin(state: Any, x: Host, t: Host, weight: Any = 1.0, red
     return reduced(-(weight * (t * np.log(p) + (1 - t) * np.log(1 - p))).mean(-1), reduction)
 
 
+@st.composite
+def _rare_classes(draw: st.DrawFn) -> Call:
+    C, D, before = draw(st.integers(2, 9)), draw(st.integers(4, 8)), draw(st.sampled_from([(), (1,), (4,), (7,)]))
+    cutoffs = sorted(draw(st.sets(st.integers(1, C - 1), min_size=1, max_size=3)))
+    settings = {"in_features": D, "n_classes": C, "cutoffs": cutoffs, "div_value": draw(st.sampled_from([1.0, 1.5]))}
+    if draw(st.booleans()):
+        settings["head_bias"] = True
+    return settings, [draw(arrays((*before, D))), draw(integers(before, 0, C))]
+
+
+def _adaptive_log_likelihood(state: Any, x: Host, target: Host, cutoffs: list[int], **settings: Any) -> list[Host]:
+    output, low = np.zeros(target.shape), cutoffs[0]
+    for at in np.ndindex(target.shape):
+        y, head = target[at], _log_softmax(state["head.weight"] @ x[at] + state.get("head.bias", 0))
+        if y < low:
+            output[at] = head[y]
+            continue
+        i = sum(y >= cutoff for cutoff in cutoffs) - 1
+        tail = _log_softmax(state[f"tail.{i}.1.weight"] @ (state[f"tail.{i}.0.weight"] @ x[at]))
+        output[at] = head[low + i] + tail[y - cutoffs[i]]
+    return [output, np.asarray(-output.mean())]
+
+
 _UNTOLD = ("weight", "ignore_index", "reduction", "label_smoothing", "p", "margin")
 
 
@@ -203,6 +226,11 @@ SPECS = [
     _spec(
         nn.LinearCrossEntropyLoss, _features(), _linear_cross_entropy, same_repr=False,
         takes=lambda case: case.arrays()[0].ndim < 3,
+    ),
+    ModuleSpec(
+        nn.AdaptiveLogSoftmaxWithLoss, _rare_classes(), _adaptive_log_likelihood,
+        torch=Beside("AdaptiveLogSoftmaxWithLoss"),
+        untold=("in_features", "n_classes", "cutoffs", "div_value", "head_bias"),
     ),
     _spec(nn.MultiMarginLoss, _one_class(), _multi_margin),
     _spec(nn.MultiLabelMarginLoss, _lists_of_classes(), _multilabel_margin),
