@@ -10,13 +10,14 @@ Shapes: T time steps, B texts side by side, E embedding, H hidden units, L layer
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import minigrad
-import minigrad.nn.functional as F
 from minigrad import Tensor, nn
 from nlp.errors import NlpError
+from nlp.models.output_layers import FullSoftmax, OutputLayer
 from nlp.models.recurrent_dropout import draw_mask, run_with_mask
 from nlp.models.token_model import State, TokenModel
 
@@ -41,8 +42,11 @@ class RNNLM(TokenModel):
         cell: "lstm", "gru", "rnn", or "irnn": ReLUs whose state is at first handed on as it is, the recurrent weights
             being the identity, the input weights from N(0, 0.001), the biases 0 (Le, Jaitly and Hinton, "A simple way
             to initialize recurrent networks of rectified linear units", 2015).
-        tied: the output layer's weight is the embedding (Press and Wolf 2017; Inan et al. 2017). Where E differs from
-            H, the last layer has E units, as in Merity et al.; with a single layer they must be equal.
+        output: makes the output layer `decoder` of H and V: one of `nlp.models.output_layers`, or
+            `partial(NCE, counts=vocabulary.counts, samples=200)`.
+        tied: the output layer's weight is the embedding (Press and Wolf 2017; Inan et al. 2017), so that it has to be
+            a full softmax or a sampled one. Where E differs from H, the last layer has E units, as in Merity et al.;
+            with a single layer they must be equal.
         dropout_input, dropout_between: the same before the first layer, and between layers; `dropout` if not said.
         locked: one mask for all time steps of a call (Gal and Ghahramani 2016).
         dropout_words: the probability with which a word's embedding is dropped wherever it occurs (the same).
@@ -80,6 +84,7 @@ class RNNLM(TokenModel):
         activation_penalty: float = 0.0,
         change_penalty: float = 0.0,
         initial_range: float | None = None,
+        output: Callable[[int, int], OutputLayer] = FullSoftmax,
     ) -> None:
         super().__init__()
         last = embedding if tied else hidden
@@ -104,8 +109,10 @@ class RNNLM(TokenModel):
         self.layers = nn.ModuleList(CELLS[cell](widths[i] + again[i], widths[i + 1]) for i in range(layers))
         self.dropout_between = kind(dropout if dropout_between is None else dropout_between)
         self.dropout = kind(dropout)
-        self.decoder = nn.Linear(sum(widths[1:]) if skip else last, vocabulary)
+        self.decoder = output(sum(widths[1:]) if skip else last, vocabulary)
         if tied:
+            if not isinstance(self.decoder, FullSoftmax):
+                raise ValueError(f"tied weights need a row for each word, which {type(self.decoder).__name__} lacks")
             self.decoder.weight = self.embedding.weight
         self.dropout_recurrent, self.skip = dropout_recurrent, skip
         self.activation_penalty, self.change_penalty = activation_penalty, change_penalty
@@ -119,9 +126,10 @@ class RNNLM(TokenModel):
 
     def _initialize(self, r: float | None) -> None:
         everywhere = [] if r is None else [weight for layer in self.layers for weight in layer.parameters()]
-        for weight in [self.embedding.weight, self.decoder.weight, *everywhere]:
+        nn.init.uniform_(self.embedding.weight, -(r or INITIAL_RANGE), r or INITIAL_RANGE)
+        self.decoder.initialize(r or INITIAL_RANGE)
+        for weight in everywhere:
             nn.init.uniform_(weight, -(r or INITIAL_RANGE), r or INITIAL_RANGE)
-        nn.init.zeros_(self.decoder.bias)
 
     def forward(self, input: Tensor, state: State = None) -> tuple[Tensor, State]:
         """The scores (T, B, V) of every next word after each of the words (T, B), and the state after the last.
@@ -129,18 +137,19 @@ class RNNLM(TokenModel):
         The state is, for each layer, an LSTM's (h, c) or the h of the others, (1, B, H) each; None is all zeros.
         """
         output, state = self._read(input, state)
-        return self.decoder(self.dropout(output)), state
+        scores = self.decoder(_rows(self.dropout(output)))  # T * B, V
+        return scores.reshape(*input.shape, scores.shape[-1]), state
 
     def loss(self, input: Tensor, target: Tensor, state: State = None, reduction: str = "mean") -> tuple[Tensor, State]:
         """The cross-entropy (nats) of the words `target` (T, B) that follow `input` (T, B), and the state."""
         output, state = self._read(input, state)
-        return self._cross_entropy(self.dropout(output), target, reduction), state
+        return self.decoder.loss(_rows(self.dropout(output)), target.reshape(-1), reduction), state
 
     def objective(self, input: Tensor, target: Tensor, state: State = None) -> tuple[Tensor, Tensor, State]:
-        """What training makes small, the mean cross-entropy in it, and the state."""
+        """What training makes small, the mean cross-entropy, and the state."""
         output, state = self._read(input, state)
         dropped = self.dropout(output)
-        objective = loss = self._cross_entropy(dropped, target, "mean")
+        objective, loss = self.decoder.objective(_rows(dropped), target.reshape(-1))
         if self.activation_penalty:
             objective = objective + self.activation_penalty * (dropped * dropped).mean()
         if self.change_penalty and len(output) > 1:
@@ -168,16 +177,14 @@ class RNNLM(TokenModel):
             return layer(input, state)
         return run_with_mask(layer, input, state, draw_mask(layer, input, self.dropout_recurrent))
 
-    def _cross_entropy(self, features: Tensor, target: Tensor, reduction: str) -> Tensor:
-        """The scores of all places are never held at once: at T * B * V they would be the largest array by far."""
-        rows = features.reshape(-1, features.shape[-1])  # T * B, H
-        return F.linear_cross_entropy(
-            rows, self.decoder.weight, target.reshape(-1), linear_bias=self.decoder.bias, reduction=reduction
-        )
-
 
 def _start_as_identity(layer: nn.RNN) -> None:
     nn.init.eye_(layer.weight_hh_l0)
     nn.init.normal_(layer.weight_ih_l0, 0.0, 0.001)
     nn.init.zeros_(layer.bias_ih_l0)
     nn.init.zeros_(layer.bias_hh_l0)
+
+
+def _rows(features: Tensor) -> Tensor:
+    """Features (T, B, H) of all places in a row (T * B, H)."""
+    return features.reshape(-1, features.shape[-1])
