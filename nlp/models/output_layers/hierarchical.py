@@ -107,7 +107,7 @@ class _Tree(NamedTuple):
             width = 2 * inner[-1]
         first = np.cumsum([0, *inner])  # of each level among all inner nodes
         column = np.empty(V, dtype=np.int64)
-        column[np.lexsort((-counts, length))] = np.arange(V)
+        column[np.argsort(length, kind="stable")] = np.arange(V)
         place = column - (np.cumsum(leaves) - leaves)[length]  # in its level
         nodes, signs = np.zeros((V, D), dtype=np.int64), np.zeros((V, D), dtype=np.int8)
         for level in range(D - 1, -1, -1):  # up from the leaves
