@@ -36,7 +36,8 @@ class NGramLM(TokenModel):
     n-grams. With the smoothing "ml" a word may be impossible: its score is minus infinity, and the loss of a text that
     has it is infinite. With all others every word of the vocabulary is possible everywhere.
 
-    It lives on the CPU. Its tables are buffers whose sizes come from the text: `sizes` (n,), how many n-grams of each
+    It lives on the CPU and takes about 30 bytes an n-gram; while 5-grams are counted, about 190 bytes a token of the
+    text. Its tables are buffers whose sizes come from the text: `sizes` (n,), how many n-grams of each
     order there are; `keys` and `counts`, the tables of `NGramCounts` one after the other, as the smoothing takes them
     (Kneser and Ney's count different words before an n-gram, not occurrences); `numbers`, what the smoothing has
     estimated. A model that has counted nothing yet has empty ones.

@@ -87,7 +87,7 @@ class NGramCounts:
 def count_ngrams(ids: Ids, order: int, vocabulary: int) -> NGramCounts:
     """The n-grams of 1, 2, …, `order` words in the text `ids` (N,), of any integer dtype, also memory-mapped.
 
-    Takes O(N log N) time for each order, and memory for about 7 arrays of N int64 beside the result. Raises NlpError
+    Takes O(N log N) time for each order, and memory for about 9 arrays of N int64 beside the result. Raises NlpError
     for an order below 1 or above N, an empty text, a vocabulary below 2, and ids outside it.
     """
     steps = counting_steps(ids, order, vocabulary)
