@@ -119,8 +119,8 @@ class JelinekMercer(Smoothing):
             likeliest = np.maximum(followers.counts - 1, 0) / np.maximum(others, 1)
             weighed = np.where(others > 0, followers.counts, 0)
             result[order - 1] = _mixture(_bucket(others), likeliest, np.broadcast_to(shorter, others.shape), weighed)
-            weight = np.where(others > 0, result[order - 1][_bucket(others)], 0.0)
-            below = weight * likeliest + (1 - weight) * shorter
+            weight = result[order - 1][_bucket(others)]
+            below = weight * likeliest + (1 - weight) * shorter  # no event asks for it where there are no others
         return result
 
     def level(self, followers: Followers, numbers: Floats) -> Level:

@@ -87,6 +87,14 @@ def test_a_memory_mapped_text_is_counted_and_left_as_it_is(tmp_path: Path) -> No
     np.testing.assert_array_equal(mapped, text)
 
 
+@pytest.mark.parametrize(("dtype", "vocabulary"), [("uint8", 256), ("uint16", 65536), ("int32", 2**20)])
+def test_ids_that_fill_their_dtype_give_keys_that_do_not_fit_it(dtype: str, vocabulary: int) -> None:
+    last = vocabulary - 1
+    counts = count_ngrams(np.array([last, last, 0, last], dtype=dtype), 2, vocabulary)
+    assert counts.keys[0].tolist() == [last, last * vocabulary, last * vocabulary + last]
+    assert counts.counts[0][[0, last]].tolist() == [1, 3]
+
+
 def test_it_counts_an_order_at_a_step() -> None:
     assert list(counting_steps(np.array([0, 1, 2, 0, 1]), 4, 3)) == [1, 2, 3, 4]
 
