@@ -26,7 +26,8 @@ from itertools import pairwise
 import minigrad
 from minigrad import Tensor, nn
 from nlp.errors import NlpError
-from nlp.models.feature_lm import FeatureLM, check_sizes, start_small
+from nlp.models.feature_lm import FeatureLM, MakeOutput, check_sizes, start_small
+from nlp.models.output_layers import FullSoftmax
 from nlp.models.token_model import State
 
 __all__ = ["DeepTransitionLM"]
@@ -56,6 +57,7 @@ class DeepTransitionLM(FeatureLM):
         output_depth: int = 1,
         shortcut: bool = True,
         dropout: float = 0.0,
+        output: MakeOutput = FullSoftmax,
     ) -> None:
         super().__init__()
         check_sizes("DeepTransitionLM", vocabulary=vocabulary, embedding=embedding, hidden=hidden)
@@ -74,7 +76,7 @@ class DeepTransitionLM(FeatureLM):
         self.transition = nn.ModuleList(nn.Linear(hidden, hidden, bias=place > 0) for place in range(transition_depth))
         self.shortcut = nn.Linear(hidden, hidden, bias=False) if shortcut else None
         self.output = _affine([hidden] * output_depth)
-        self.decoder = nn.Linear(hidden, vocabulary)
+        self.decoder = output(hidden, vocabulary)
         start_small(self.embedding, self.decoder)
 
     def features(self, input: Tensor, state: State = None) -> tuple[Tensor, State]:

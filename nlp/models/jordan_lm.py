@@ -32,7 +32,8 @@ from __future__ import annotations
 import minigrad
 from minigrad import Tensor, nn
 from nlp.errors import NlpError
-from nlp.models.feature_lm import FeatureLM, check_sizes, start_small
+from nlp.models.feature_lm import FeatureLM, MakeOutput, check_sizes, start_small
+from nlp.models.output_layers import FullSoftmax
 from nlp.models.token_model import State
 
 __all__ = ["JordanLM"]
@@ -62,6 +63,7 @@ class JordanLM(FeatureLM):
         hidden: int = 200,
         teacher_forcing: float = 0.0,
         dropout: float = 0.0,
+        output: MakeOutput = FullSoftmax,
     ) -> None:
         super().__init__()
         check_sizes("JordanLM", vocabulary=vocabulary, embedding=embedding, hidden=hidden)
@@ -72,7 +74,7 @@ class JordanLM(FeatureLM):
         self.dropout = nn.Dropout(dropout)
         self.input = nn.Linear(embedding, hidden)
         self.feedback = nn.Embedding(vocabulary, hidden)
-        self.decoder = nn.Linear(hidden, vocabulary)
+        self.decoder = output(hidden, vocabulary)
         start_small(self.embedding, self.feedback, self.decoder)
 
     def features(self, input: Tensor, state: State = None) -> tuple[Tensor, State]:

@@ -10,16 +10,16 @@ Shapes: T time steps, B texts side by side, E embedding, H hidden units, L layer
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import minigrad
 from minigrad import Tensor, nn
 from nlp.errors import NlpError
-from nlp.models.output_layers import FullSoftmax, OutputLayer
+from nlp.models.feature_lm import INITIAL_RANGE, FeatureLM, MakeOutput
+from nlp.models.output_layers import FullSoftmax
 from nlp.models.recurrent_dropout import draw_mask, run_with_mask
-from nlp.models.token_model import State, TokenModel
+from nlp.models.token_model import State
 
 __all__ = ["CELLS", "RNNLM"]
 
@@ -29,10 +29,9 @@ CELLS: dict[str, Any] = {
     "rnn": nn.RNN,
     "irnn": partial(nn.RNN, nonlinearity="relu"),
 }
-INITIAL_RANGE = 0.1  # of the embedding and the output layer: small scores at first, all words about equally likely
 
 
-class RNNLM(TokenModel):
+class RNNLM(FeatureLM):
     """Embedding, dropout, `layers` recurrent layers with dropout between them, dropout, a score for each word.
 
     Args:
@@ -84,7 +83,7 @@ class RNNLM(TokenModel):
         activation_penalty: float = 0.0,
         change_penalty: float = 0.0,
         initial_range: float | None = None,
-        output: Callable[[int, int], OutputLayer] = FullSoftmax,
+        output: MakeOutput = FullSoftmax,
     ) -> None:
         super().__init__()
         last = embedding if tied else hidden
@@ -131,25 +130,19 @@ class RNNLM(TokenModel):
         for weight in everywhere:
             nn.init.uniform_(weight, -(r or INITIAL_RANGE), r or INITIAL_RANGE)
 
-    def forward(self, input: Tensor, state: State = None) -> tuple[Tensor, State]:
-        """The scores (T, B, V) of every next word after each of the words (T, B), and the state after the last.
+    def features(self, input: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """The outputs of the last layer after dropout (T, B, H), and the state after the last word.
 
         The state is, for each layer, an LSTM's (h, c) or the h of the others, (1, B, H) each; None is all zeros.
         """
         output, state = self._read(input, state)
-        scores = self.decoder(_rows(self.dropout(output)))  # T * B, V
-        return scores.reshape(*input.shape, scores.shape[-1]), state
-
-    def loss(self, input: Tensor, target: Tensor, state: State = None, reduction: str = "mean") -> tuple[Tensor, State]:
-        """The cross-entropy (nats) of the words `target` (T, B) that follow `input` (T, B), and the state."""
-        output, state = self._read(input, state)
-        return self.decoder.loss(_rows(self.dropout(output)), target.reshape(-1), reduction), state
+        return self.dropout(output), state
 
     def objective(self, input: Tensor, target: Tensor, state: State = None) -> tuple[Tensor, Tensor, State]:
-        """What training makes small, the mean cross-entropy, and the state."""
+        """What training makes small, the mean cross-entropy in it, and the state."""
         output, state = self._read(input, state)
         dropped = self.dropout(output)
-        objective, loss = self.decoder.objective(_rows(dropped), target.reshape(-1))
+        objective, loss = self.decoder.objective(dropped.reshape(-1, dropped.shape[-1]), target.reshape(-1))
         if self.activation_penalty:
             objective = objective + self.activation_penalty * (dropped * dropped).mean()
         if self.change_penalty and len(output) > 1:
@@ -183,8 +176,3 @@ def _start_as_identity(layer: nn.RNN) -> None:
     nn.init.normal_(layer.weight_ih_l0, 0.0, 0.001)
     nn.init.zeros_(layer.bias_ih_l0)
     nn.init.zeros_(layer.bias_hh_l0)
-
-
-def _rows(features: Tensor) -> Tensor:
-    """Features (T, B, H) of all places in a row (T * B, H)."""
-    return features.reshape(-1, features.shape[-1])

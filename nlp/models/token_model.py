@@ -13,6 +13,8 @@ from collections.abc import Callable
 from itertools import chain
 from typing import Any
 
+from numpy.typing import ArrayLike
+
 import minigrad.nn.functional as F
 from minigrad import Tensor, nn
 
@@ -48,6 +50,9 @@ class TokenModel(nn.Module):
         """What training makes small, the mean loss (nats a token) to be shown of it, and the state."""
         loss, state = self.loss(input, target, state)
         return loss, loss, state
+
+    def start_at_frequencies(self, counts: ArrayLike) -> None:
+        """Before training: foretell tokens as often as they occur in the training text (V), where the model can."""
 
     @property
     def device(self) -> Any:

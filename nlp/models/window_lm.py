@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import minigrad
 from minigrad import Tensor, nn
-from nlp.models.feature_lm import BEFORE, FeatureLM, check_sizes, start_small, with_older
+from nlp.models.feature_lm import BEFORE, FeatureLM, MakeOutput, check_sizes, start_small, with_older
+from nlp.models.output_layers import FullSoftmax
 from nlp.models.token_model import State
 
 __all__ = ["WindowLM"]
@@ -48,6 +49,7 @@ class WindowLM(FeatureLM):
         order: int = 5,
         direct: bool = True,
         dropout: float = 0.0,
+        output: MakeOutput = FullSoftmax,
     ) -> None:
         super().__init__()
         check_sizes("WindowLM", vocabulary=vocabulary, embedding=embedding, hidden=hidden)
@@ -58,7 +60,7 @@ class WindowLM(FeatureLM):
         self.beginning = nn.Parameter(minigrad.zeros(embedding)) if order > 2 else None
         self.dropout = nn.Dropout(dropout)
         self.hidden = nn.Linear(seen, hidden)
-        self.decoder = nn.Linear(hidden + seen if direct else hidden, vocabulary)
+        self.decoder = output(hidden + seen if direct else hidden, vocabulary)
         start_small(self.embedding, self.decoder)
 
     def features(self, input: Tensor, state: State = None) -> tuple[Tensor, State]:
