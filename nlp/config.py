@@ -17,9 +17,17 @@ __all__ = ["MACHINE", "MODEL", "TEXT", "TRAINING", "Config"]
 TEXT, MODEL, TRAINING, MACHINE = "The text", "The model", "The training", "The machine"
 
 Level = Literal["word", "char", "byte", "bpe"]
-Cell = Literal["lstm", "gru", "rnn"]
+Model = Literal["lstm", "gru", "rnn", "irnn", "deep-transition", "jordan", "window", "maxent", "ngram"]
+Output = Literal["full", "hierarchical", "adaptive", "negative", "nce", "blackout", "importance"]
+Smoothing = Literal["ml", "add-k", "jelinek-mercer", "kneser-ney", "modified-kneser-ney"]
 OptimizerName = Literal["sgd", "adam", "adamw", "nadam", "adagrad", "adadelta", "rmsprop"]
 Schedule = Literal["plateau", "constant", "exponential", "cosine", "linear"]
+
+# Which models an option is for, where it is not for all.
+RECURRENT = ("lstm", "gru", "rnn", "irnn")
+NETWORKS = (*RECURRENT, "deep-transition", "jordan", "window")
+TRAINED = (*NETWORKS, "maxent")  # by gradients
+SAMPLED = ("negative", "nce", "blackout", "importance")
 
 # What is not chosen: by level, and the learning rate by optimizer.
 _LETTERS = {"embedding": 64, "hidden": 256, "layers": 1, "dropout": 0.1, "tied": False, "bptt": 64, "min_count": 1}
@@ -70,58 +78,154 @@ class Config(Options):
         TEXT, "The number of tokens to know, the most frequent. Level byte always has 256.", Range(2)
     )
 
-    model: Cell = option(MODEL, "lstm, gru or rnn.", default="lstm")
-    embedding: int = option(MODEL, "Numbers that stand for a token.", COUNT)
-    hidden: int = option(MODEL, "Units in a recurrent layer.", COUNT)
-    layers: int = option(MODEL, "Recurrent layers.", Range(1, 16))
-    tied: bool = option(MODEL, "Use the embedding as the output layer too.")
-    dropout: float = option(MODEL, "Share of the last layer's outputs left out in training.", SHARE)
-    dropout_input: float | None = option(MODEL, "The same of the embedded tokens.", SHARE, default=None)
-    dropout_between: float | None = option(MODEL, "The same between the layers.", SHARE, default=None)
-    dropout_words: float = option(MODEL, "Share of the tokens left out wherever they occur.", SHARE, default=0.0)
-    weight_drop: float = option(MODEL, "Share of the recurrent weights left out.", SHARE, default=0.0)
-    locked: bool = option(MODEL, "Leave out the same units at all time steps of a window.", default=False)
+    model: Model = option(
+        MODEL,
+        "A recurrent network of lstm, gru, rnn or irnn layers; deep-transition: with layers inside its transitions; "
+        "jordan: recurrent through its output; window: of the last words alone; maxent: features of n-grams; ngram: "
+        "counts.",
+        default="lstm",
+    )
+    embedding: int = option(MODEL, "Numbers that stand for a token.", COUNT, models=NETWORKS)
+    hidden: int = option(MODEL, "Units in a recurrent layer.", COUNT, models=NETWORKS)
+    layers: int = option(MODEL, "Recurrent layers.", Range(1, 16), models=RECURRENT)
+    tied: bool = option(MODEL, "Use the embedding as the output layer too.", models=RECURRENT)
+    dropout: float = option(MODEL, "Share of the last layer's outputs left out in training.", SHARE, models=NETWORKS)
+    dropout_input: float | None = option(
+        MODEL, "The same of the embedded tokens.", SHARE, default=None, models=RECURRENT
+    )
+    dropout_between: float | None = option(MODEL, "The same between the layers.", SHARE, default=None, models=RECURRENT)
+    dropout_words: float = option(
+        MODEL, "Share of the tokens left out wherever they occur.", SHARE, default=0.0, models=RECURRENT
+    )
+    weight_drop: float = option(MODEL, "Share of the recurrent weights left out.", SHARE, default=0.0, models=RECURRENT)
+    locked: bool = option(
+        MODEL, "Leave out the same units at all time steps of a window.", default=False, models=RECURRENT
+    )
     initial_range: float | None = option(
-        MODEL, "Start all weights but the output bias in U(-R, R).", Range(0, 10, open_low=True), default=None
+        MODEL,
+        "Start all weights but the output bias in U(-R, R).",
+        Range(0, 10, open_low=True),
+        default=None,
+        models=RECURRENT,
     )
     unigram_bias: bool = option(
-        MODEL, "Start the output bias at the logarithm of the tokens' counts, one added to each.", default=True
+        MODEL,
+        "Start the output bias at the logarithm of the tokens' counts, one added to each.",
+        default=True,
+        models=NETWORKS,
     )
 
-    optimizer: OptimizerName = option(
-        TRAINING, "sgd, adam, adamw, nadam, adagrad, adadelta or rmsprop.", default="adam"
+    dropout_recurrent: float = option(
+        MODEL,
+        "Share of the state left out on its way to the next time step, the same units at all (Gal and Ghahramani "
+        "2016).",
+        SHARE,
+        default=0.0,
+        models=RECURRENT,
     )
-    lr: float = option(TRAINING, "Learning rate.", POSITIVE)
-    momentum: float = option(TRAINING, "Momentum of sgd or rmsprop.", SHARE, default=0.0)
-    weight_decay: float = option(TRAINING, "Pull of the weights to zero (L2).", Range(0), default=0.0)
+    skip: bool = option(
+        MODEL,
+        "The input goes to every layer, and every layer to the output (Graves 2013).",
+        default=False,
+        models=RECURRENT,
+    )
+    input_depth: int = option(
+        MODEL, "Layers from input to state (Pascanu et al. 2014).", COUNT, default=1, models=("deep-transition",)
+    )
+    transition_depth: int = option(MODEL, "Layers from state to state.", COUNT, default=2, models=("deep-transition",))
+    output_depth: int = option(MODEL, "Layers from state to output.", COUNT, default=1, models=("deep-transition",))
+    shortcut: bool = option(
+        MODEL, "The state reaches the next one directly, too.", default=True, models=("deep-transition",)
+    )
+    teacher_forcing: float = option(
+        MODEL,
+        "Share of the time steps in training that are told the true token in place of the expected one.",
+        Range(0, 1),
+        default=0.0,
+        models=("jordan",),
+    )
+    order: int = option(
+        MODEL, "n: a token is foretold from the n-1 before it.", COUNT, default=5, models=("window", "ngram")
+    )
+    direct: bool = option(
+        MODEL,
+        "The window's vectors reach the output directly, too (Bengio et al. 2003).",
+        default=True,
+        models=("window",),
+    )
+    smoothing: Smoothing = option(
+        MODEL,
+        "What unseen n-grams get: ml (nothing), add-k, jelinek-mercer, kneser-ney or modified-kneser-ney.",
+        default="modified-kneser-ney",
+        models=("ngram",),
+    )
+    add_k: float = option(MODEL, "What add-k adds to every count.", POSITIVE, default=0.01, models=("ngram",))
+    maxent_order: int = option(
+        MODEL,
+        "Add features of n-grams up to this n to the scores, found by hashing (Mikolov et al. 2011); 0: none.",
+        Range(0),
+        default=0,
+        models=TRAINED,
+    )
+    maxent_size: int = option(MODEL, "Weights for these features.", COUNT, default=2**22, models=TRAINED)
+    output: Output = option(
+        MODEL,
+        "The output layer: full, hierarchical or adaptive; or a full one trained on a sample of the words by negative "
+        "sampling, nce, blackout or importance sampling. For large vocabularies.",
+        default="full",
+        models=NETWORKS,
+    )
+    samples: int = option(MODEL, "Words in such a sample.", COUNT, default=500, models=NETWORKS)
+
+    optimizer: OptimizerName = option(
+        TRAINING, "sgd, adam, adamw, nadam, adagrad, adadelta or rmsprop.", default="adam", models=TRAINED
+    )
+    lr: float = option(TRAINING, "Learning rate.", POSITIVE, models=TRAINED)
+    momentum: float = option(TRAINING, "Momentum of sgd or rmsprop.", SHARE, default=0.0, models=TRAINED)
+    weight_decay: float = option(TRAINING, "Pull of the weights to zero (L2).", Range(0), default=0.0, models=TRAINED)
     schedule: Schedule = option(
         TRAINING,
         "How the learning rate falls: plateau (after an epoch without progress), exponential (after every epoch from "
         "--decay-after on), cosine (to 0 at the last epoch), linear (the same, with every update) or constant.",
         default="plateau",
+        models=TRAINED,
     )
-    decay: float = option(TRAINING, "What plateau and exponential divide the rate by.", Range(1), default=4.0)
-    decay_after: int = option(TRAINING, "Epochs at the full rate before exponential begins.", Range(0), default=0)
-    bptt: int = option(TRAINING, "Time steps that a gradient goes back.", COUNT)
+    decay: float = option(
+        TRAINING, "What plateau and exponential divide the rate by.", Range(1), default=4.0, models=TRAINED
+    )
+    decay_after: int = option(
+        TRAINING, "Epochs at the full rate before exponential begins.", Range(0), default=0, models=TRAINED
+    )
+    bptt: int = option(TRAINING, "Time steps that a gradient goes back.", COUNT, models=TRAINED)
     bptt_drawn: bool = option(
-        TRAINING, "Draw the time steps around --bptt for every window (Merity et al. 2018).", default=False
+        TRAINING,
+        "Draw the time steps around --bptt for every window (Merity et al. 2018).",
+        default=False,
+        models=TRAINED,
     )
-    batch_size: int = option(TRAINING, "Stretches of the text read side by side.", COUNT, default=20)
-    epochs: int = option(TRAINING, "Passes over the text, at most.", COUNT, default=12)
-    clip: float = option(TRAINING, "Largest norm of the gradient; 0: any.", Range(0), default=0.5)
+    batch_size: int = option(TRAINING, "Stretches of the text read side by side.", COUNT, default=20, models=TRAINED)
+    epochs: int = option(TRAINING, "Passes over the text, at most.", COUNT, default=12, models=TRAINED)
+    clip: float = option(TRAINING, "Largest norm of the gradient; 0: any.", Range(0), default=0.5, models=TRAINED)
     activation_penalty: float = option(
-        TRAINING, "Weight of the squared outputs in the objective.", Range(0), default=0.0
+        TRAINING, "Weight of the squared outputs in the objective.", Range(0), default=0.0, models=RECURRENT
     )
     change_penalty: float = option(
-        TRAINING, "Weight of the squared change of the outputs from step to step.", Range(0), default=0.0
+        TRAINING,
+        "Weight of the squared change of the outputs from step to step.",
+        Range(0),
+        default=0.0,
+        models=RECURRENT,
     )
     nt_asgd: int = option(
         TRAINING,
         "Average the weights once the validation loss has not fallen for so many epochs (Merity et al. 2018); 0: no.",
         Range(0),
         default=0,
+        models=TRAINED,
     )
-    patience: int = option(TRAINING, "Epochs without progress before training ends; 0: go on.", Range(0), default=2)
+    patience: int = option(
+        TRAINING, "Epochs without progress before training ends; 0: go on.", Range(0), default=2, models=TRAINED
+    )
     max_minutes: float | None = option(TRAINING, "End training after this time.", POSITIVE, default=None)
     seed: int = option(TRAINING, "Where the random numbers start.", Range(0, 2**63 - 1), default=1)
 
@@ -133,9 +237,16 @@ class Config(Options):
 
     @classmethod
     def defaults(cls, given: Mapping[str, Any]) -> dict[str, Any]:
-        """By level and optimizer; tied sizes are one."""
+        """By level, model and optimizer; tied sizes are one."""
         level, optimizer = given.get("level", cls.level), given.get("optimizer", cls.optimizer)
+        model = given.get("model", cls.model)
         defaults = {**_LEVEL_DEFAULTS[level], "lr": _LEARNING_RATES[optimizer]}
+        if model == "maxent":
+            defaults["maxent_order"] = 3
+        if model == "ngram":
+            defaults["epochs"] = 1
+        if model not in RECURRENT or given.get("skip") or given.get("output") in ("hierarchical", "adaptive"):
+            defaults["tied"] = False
         sizes = {given[name] for name in ("embedding", "hidden") if name in given}
         if len(sizes) == 2:
             defaults["tied"] = False
@@ -147,15 +258,41 @@ class Config(Options):
     def defaults_in_words(cls) -> dict[str, str]:
         """Those that the level decides, and the learning rate."""
         rates = ", ".join(f"{optimizer} {rate:g}" for optimizer, rate in _LEARNING_RATES.items())
-        return {"lr": rates, **{name: _by_level(name) for name in _LEVEL_DEFAULTS["word"]}}
+        by_level = {name: _by_level(name) for name in _LEVEL_DEFAULTS["word"]}
+        return {**by_level, "lr": rates, "maxent_order": "maxent 3, others 0"}
 
     def check(self) -> None:
         """NlpError where options do not go together."""
+        self._check_model()
+        self._check_training()
+        self._check_text()
+
+    def _check_model(self) -> None:
         if self.tied and self.embedding != self.hidden and self.layers == 1:
             raise NlpError(
                 f"--tied uses the embedding as the output layer, so that with one layer --embedding "
                 f"({self.embedding}) and --hidden ({self.hidden}) must be equal"
             )
+        if self.tied and self.skip:
+            raise NlpError(
+                "--skip takes all layers to the output, where --tied has room for one alone: leave one of them out"
+            )
+        if self.tied and self.output in ("hierarchical", "adaptive"):
+            raise NlpError(
+                f"--tied needs a row for each word, which --output {self.output} lacks: leave one of them out"
+            )
+        if self.weight_drop and self.dropout_recurrent:
+            raise NlpError("--weight-drop and --dropout-recurrent both act in the recurrence: leave one of them out")
+        if self.model == "deep-transition" and self.shortcut and self.transition_depth == 1:
+            raise NlpError("--shortcut goes past layers, and --transition-depth 1 has none between: give --no-shortcut")
+        if self.model == "window" and self.order == 1:
+            raise NlpError("--model window of --order 1 would look at no word at all: give --order 2 or more")
+        if self.maxent_order and self.output != "full":
+            raise NlpError(f"--maxent-order adds to the scores of all words, which --output {self.output} does without")
+        if self.model == "maxent" and not self.maxent_order:
+            raise NlpError("--model maxent is nothing without features: give --maxent-order 1 or more")
+
+    def _check_training(self) -> None:
         if self.momentum and self.optimizer not in ("sgd", "rmsprop"):
             raise NlpError(f"--momentum goes with --optimizer sgd or rmsprop, not with {self.optimizer}")
         if self.nt_asgd and (self.optimizer != "sgd" or self.momentum):
@@ -166,6 +303,8 @@ class Config(Options):
                 f"--patience {self.patience} ends training before --nt-asgd {self.nt_asgd} can begin to average: "
                 f"give --patience 0, or more than {self.nt_asgd}"
             )
+
+    def _check_text(self) -> None:
         if self.lowercase and self.level == "byte":
             raise NlpError("--lowercase changes characters, and --level byte reads bytes: leave one of them out")
         if self.level == "byte" and (self.vocab_size is not None or self.min_count != 1):

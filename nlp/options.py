@@ -111,18 +111,22 @@ class Options:
         }
         for name, value in given.items():  # before one sets another's default: what is named is what was given
             cls.check_option(name, value)
-        result = cls(**{**cls.defaults(given), **given})
-        result._expect_own(given)
-        return result
+        cls._expect_own(given)
+        return cls(**{**cls.defaults(given), **given})
 
-    def _expect_own(self, given: Mapping[str, Any]) -> None:
+    @classmethod
+    def _expect_own(cls, given: Mapping[str, Any]) -> None:
         """NlpError for an option that was given and means nothing to the model. A default means nothing anyhow."""
-        model = getattr(self, "model", None)
-        usual = {**{name: field.default for name, field in self.fields().items()}, **self.defaults({"model": model})}
-        for name, value in given.items():
-            models = self.fields()[name].metadata["models"]
-            if models is not None and model not in models and value != usual[name]:
-                raise NlpError(f"{flag(name)} goes with --model {' or '.join(models)}, not with {model}: leave it out")
+        usual = {name: field.default for name, field in cls.fields().items()}
+        model = given.get("model", usual.get("model"))
+        others = {name: field.metadata["models"] for name, field in cls.fields().items()}
+        others = {name: models for name, models in others.items() if models is not None and model not in models}
+        usual.update(cls.defaults({name: value for name, value in given.items() if name not in others}))
+        for name, models in others.items():
+            if name in given and given[name] != usual[name]:
+                *first, last = models
+                named = f"{', '.join(first)} or {last}" if first else last
+                raise NlpError(f"{flag(name)} goes with --model {named}, not with {model}: leave it out")
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -52,6 +52,7 @@ Preset = Annotated[str | None, typer.Option(help=f"A paper's settings: {', '.joi
 ConfigFile = Annotated[Path | None, typer.Option(help="Options from a TOML or JSON file, or a run's config.json.")]
 
 
+FEW = 4  # models that are named where an option is for them alone; of more, what is refused says so
 _TEXTS = {
     "files": Files,
     "text": Texts,
@@ -95,7 +96,8 @@ def _parameter(name: str, annotation: Any) -> inspect.Parameter:
 def _spoken(options: type[Options], name: str) -> Any:
     """The type of an option on the command line, with its words for the help."""
     kind, about = options.kind(name), options.fields()[name].metadata
-    goes_with = "" if about["models"] is None else f" Only of {', '.join(about['models'])}."
+    few = about["models"] is not None and len(about["models"]) <= FEW
+    goes_with = f" Only of --model {', '.join(about['models'])}." if few else ""
     spoken = typer.Option(
         help=f"{about['help']}{goes_with} Default: {options.default_in_words(name)}.",
         show_default=False,

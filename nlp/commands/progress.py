@@ -193,12 +193,26 @@ def _about(config: Config, corpus: dict[str, Any], vocabulary: int, parameters: 
     grid.add_row("text", corpus["source"])
     grid.add_row("tokens", f"{tokens_by_part(corpus)}: {_KINDS[config.level]}")
     grid.add_row("vocabulary", f"{vocabulary:,}")
-    grid.add_row(
-        "model",
-        f"{config.model.upper()}, {config.layers} x {config.hidden} units, embedding {config.embedding}"
-        f"{' (tied)' if config.tied else ''}, {parameters:,} parameters",
-    )
+    counted = "" if config.model == "ngram" else f", {parameters:,} parameters"
+    grid.add_row("model", f"{_model_in_words(config)}{counted}")
     return grid
+
+
+def _model_in_words(config: Config) -> str:
+    if config.model == "ngram":
+        return f"{config.order}-grams, {config.smoothing}"
+    features = f"features of n-grams up to {config.maxent_order}, {config.maxent_size:,} weights"
+    if config.model == "maxent":
+        return features
+    width = f"{config.hidden} units, embedding {config.embedding}"
+    shape = {
+        "window": f"window of {config.order - 1} tokens, {width}",
+        "deep-transition": f"layers {config.input_depth} in, {config.transition_depth} between, "
+        f"{config.output_depth} out, {width}",
+        "jordan": f"output recurrence, {width}",
+    }.get(config.model, f"{config.model.upper()}, {config.layers} x {width}{' (tied)' if config.tied else ''}")
+    output = "" if config.output == "full" else f", output {config.output}"
+    return f"{shape}{output}{f', {features}' if config.maxent_order else ''}"
 
 
 _KINDS = {"word": "words and marks", "char": "characters", "byte": "bytes", "bpe": "pieces of words"}

@@ -16,7 +16,6 @@ from nlp.text import Prepared, Tokenizer, Vocabulary
 
 if TYPE_CHECKING:
     from nlp.training.experiment import Experiment
-    from nlp.training.trainer import Trainer, Windows
 
 __all__ = ["Task", "on_device", "task_named", "task_of"]
 
@@ -34,10 +33,10 @@ class Task(Protocol):
         Raises NlpError where there is no such device.
         """
 
-    def make_trainer(self, config: Any, vocabulary: Vocabulary) -> Trainer:
-        """The model with its trainer, seeded: the same every time."""
+    def make_trainer(self, config: Any, vocabulary: Vocabulary) -> Any:
+        """The model with its trainer (`Trainer`, or one with its face), seeded: the same every time."""
 
-    def windows(self, config: Any, prepared: Prepared) -> tuple[Windows, Iterable[Any]]:
+    def windows(self, config: Any, prepared: Prepared) -> tuple[Any, Iterable[Any]]:
         """What is trained on, and what is validated on after each epoch. Raises NlpError for a text too short."""
 
     def loaded(self, config: Any, model: Any, vocabulary: Vocabulary, tokenizer: Tokenizer) -> Any:

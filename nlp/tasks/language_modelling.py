@@ -5,20 +5,28 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import minigrad
-from minigrad import nn
-from nlp.config import Config
+from nlp.config import SAMPLED, Config
 from nlp.evaluation.scoring import WINDOW, Evaluation, evaluate, perplexity
 from nlp.generation.writing import generate
 from nlp.language_model import LanguageModel
-from nlp.models.rnn_lm import RNNLM
+from nlp.models.deep_transition_lm import DeepTransitionLM
+from nlp.models.feature_lm import MakeOutput
+from nlp.models.jordan_lm import JordanLM
+from nlp.models.maxent import MaxEntLM
+from nlp.models.ngram import NGramLM
+from nlp.models.output_layers import OUTPUT_LAYERS
+from nlp.models.rnn_lm import CELLS, RNNLM
 from nlp.models.token_model import TokenModel
+from nlp.models.window_lm import WindowLM
 from nlp.tasks import on_device
 from nlp.text import BpttBatches, EvaluationBatches, Prepared, Tokenizer, Vocabulary
+from nlp.training.counting import CountingTrainer
 from nlp.training.curves import draw_curves
-from nlp.training.trainer import Trainer, Windows
+from nlp.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from nlp.training.experiment import Experiment
@@ -83,20 +91,28 @@ class LanguageModelling:
 
     def make_model(self, config: Config, vocabulary: Vocabulary) -> TokenModel:
         """The model that `config.model` names."""
-        return on_device(_MODELS[config.model](config, vocabulary), config.device)
+        model = _MODELS[config.model](config, vocabulary)
+        if config.maxent_order and config.model != "maxent":
+            model = MaxEntLM(len(vocabulary), config.maxent_order, config.maxent_size, model)
+        return on_device(model, config.device)
 
-    def make_trainer(self, config: Config, vocabulary: Vocabulary) -> Trainer:
+    def make_trainer(self, config: Config, vocabulary: Vocabulary) -> Trainer | CountingTrainer:
         """Seeds minigrad's random generator."""
         minigrad.manual_seed(config.seed)
         model = self.make_model(config, vocabulary)
-        if config.unigram_bias and isinstance(model, RNNLM):
-            nn.init.log_prior_(model.decoder.bias, vocabulary.counts)
+        if isinstance(model, NGramLM):
+            return CountingTrainer(model)
+        if config.unigram_bias:
+            model.start_at_frequencies(vocabulary.counts)
         return Trainer(model, **{name: getattr(config, name) for name in TRAINER_OPTIONS})
 
-    def windows(self, config: Config, prepared: Prepared) -> tuple[Windows, Iterable[tuple[Any, Any]]]:
-        """The text in streams side by side."""
+    def windows(self, config: Config, prepared: Prepared) -> tuple[Any, Iterable[tuple[Any, Any]]]:
+        """The text in streams side by side, or as it is where it is counted."""
+        valid = EvaluationBatches(prepared.ids["valid"], VALID_STREAMS, config.bptt)
+        if config.model == "ngram":
+            return prepared.ids["train"], valid
         train = BpttBatches(prepared.ids["train"], config.batch_size, config.bptt)
-        return train, EvaluationBatches(prepared.ids["valid"], VALID_STREAMS, config.bptt)
+        return train, valid
 
     def loaded(self, config: Config, model: TokenModel, vocabulary: Vocabulary, tokenizer: Tokenizer) -> LanguageModel:
         """A model that reads and writes text."""
@@ -126,6 +142,12 @@ def sample(language_model: LanguageModel) -> str:
 # ---- which model ----------------------------------------------------------------------------------------------------
 
 
+def _output(config: Config, vocabulary: Vocabulary) -> MakeOutput:
+    layer: Any = OUTPUT_LAYERS[config.output]
+    sampling = {"samples": config.samples} if config.output in SAMPLED else {}
+    return partial(layer, counts=vocabulary.counts, **sampling)
+
+
 def _recurrent(config: Config, vocabulary: Vocabulary) -> RNNLM:
     return RNNLM(
         len(vocabulary),
@@ -140,14 +162,65 @@ def _recurrent(config: Config, vocabulary: Vocabulary) -> RNNLM:
         locked=config.locked,
         dropout_words=config.dropout_words,
         weight_drop=config.weight_drop,
+        dropout_recurrent=config.dropout_recurrent,
+        skip=config.skip,
         activation_penalty=config.activation_penalty,
         change_penalty=config.change_penalty,
         initial_range=config.initial_range,
+        output=_output(config, vocabulary),
     )
 
 
+def _deep_transition(config: Config, vocabulary: Vocabulary) -> DeepTransitionLM:
+    return DeepTransitionLM(
+        len(vocabulary),
+        embedding=config.embedding,
+        hidden=config.hidden,
+        input_depth=config.input_depth,
+        transition_depth=config.transition_depth,
+        output_depth=config.output_depth,
+        shortcut=config.shortcut,
+        dropout=config.dropout,
+        output=_output(config, vocabulary),
+    )
+
+
+def _jordan(config: Config, vocabulary: Vocabulary) -> JordanLM:
+    return JordanLM(
+        len(vocabulary),
+        embedding=config.embedding,
+        hidden=config.hidden,
+        teacher_forcing=config.teacher_forcing,
+        dropout=config.dropout,
+        output=_output(config, vocabulary),
+    )
+
+
+def _window(config: Config, vocabulary: Vocabulary) -> WindowLM:
+    return WindowLM(
+        len(vocabulary),
+        embedding=config.embedding,
+        hidden=config.hidden,
+        order=config.order,
+        direct=config.direct,
+        dropout=config.dropout,
+        output=_output(config, vocabulary),
+    )
+
+
+def _maxent(config: Config, vocabulary: Vocabulary) -> MaxEntLM:
+    return MaxEntLM(len(vocabulary), config.maxent_order, config.maxent_size)
+
+
+def _ngram(config: Config, vocabulary: Vocabulary) -> NGramLM:
+    return NGramLM(len(vocabulary), config.order, config.smoothing, k=config.add_k)
+
+
 _MODELS: dict[str, Callable[[Config, Vocabulary], TokenModel]] = {
-    "lstm": _recurrent,
-    "gru": _recurrent,
-    "rnn": _recurrent,
+    **dict.fromkeys(CELLS, _recurrent),
+    "deep-transition": _deep_transition,
+    "jordan": _jordan,
+    "window": _window,
+    "maxent": _maxent,
+    "ngram": _ngram,
 }

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nlp.config import Config
+from nlp.config import Config, Level, Model
 from nlp.errors import NlpError
 from nlp.options import flag
 from nlp.presets import PRESETS
@@ -54,6 +56,21 @@ WRONG = {
     "tied": [1],
     "lowercase": ["yes"],
     "device": [0],
+    "dropout_recurrent": [1.0],
+    "skip": ["on"],
+    "input_depth": [0],
+    "transition_depth": [0],
+    "output_depth": [0],
+    "shortcut": [1],
+    "teacher_forcing": [1.1, -0.1],
+    "order": [0],
+    "direct": [0],
+    "smoothing": ["laplace"],
+    "add_k": [0.0],
+    "maxent_order": [-1],
+    "maxent_size": [0],
+    "output": ["sampled"],
+    "samples": [0],
 }
 
 
@@ -157,6 +174,38 @@ def test_the_defaults_in_words_are_the_defaults() -> None:
             spoken = {True: "on", False: "off"}[value] if isinstance(value, bool) else f"{value}"
             assert spoken in Config.default_in_words(field.name)
     assert Config.default_in_words("vocab_size") == "word no limit, char no limit, byte 256, bpe 4096"
+
+
+# ---- options of one model ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"order": 3}, "--order goes with --model window or ngram, not with lstm: leave it out"),
+        ({"model": "ngram", "hidden": 30}, "--hidden goes with --model lstm, gru, rnn, irnn"),
+        ({"model": "ngram", "level": "char", "embedding": 256}, "--embedding goes with --model lstm, gru, rnn, irnn"),
+        ({"model": "ngram", "epochs": 3}, "--epochs goes with --model lstm, gru, rnn, irnn"),
+        ({"model": "window", "tied": True}, "--tied goes with --model lstm, gru, rnn or irnn, not with window"),
+        ({"model": "maxent", "output": "nce"}, "--output goes with --model lstm, gru, rnn, irnn"),
+        ({"model": "lstm", "smoothing": "ml"}, "--smoothing goes with --model ngram, not with lstm"),
+        ({"preset": "awd", "model": "ngram"}, "--embedding goes with --model lstm, gru, rnn, irnn"),
+    ],
+)
+def test_an_option_of_another_model_is_refused(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(NlpError) as caught:
+        Config.choose(**options)
+    assert str(caught.value).startswith(said)
+
+
+@pytest.mark.parametrize("model", get_args(Model))
+@pytest.mark.parametrize("level", get_args(Level))
+def test_every_model_s_defaults_go_together_and_can_be_given_again(model: str, level: str, tmp_path: Path) -> None:
+    config = Config.choose(model=model, level=level)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"options": config.to_json()}))
+    assert Config.choose(file=path) == config
+    assert Config.choose(**config.to_json()) == config
 
 
 # ---- presets and files --------------------------------------------------------------------------------------------
@@ -263,6 +312,13 @@ def test_a_run_goes_on_with_its_own_options_or_those_that_do_not_matter() -> Non
         ({"nt_asgd": 2, "optimizer": "sgd", "patience": 2}, "--patience 2 ends training before --nt-asgd 2"),
         ({"level": "byte", "lowercase": True}, "--lowercase changes characters"),
         ({"level": "byte", "min_count": 2}, "--level byte always knows the 256 bytes, so --min-count does not go"),
+        ({"tied": True, "skip": True}, "--skip takes all layers to the output, where --tied has room for one"),
+        ({"tied": True, "output": "adaptive"}, "--tied needs a row for each word, which --output adaptive lacks"),
+        ({"weight_drop": 0.1, "dropout_recurrent": 0.1}, "--weight-drop and --dropout-recurrent both act"),
+        ({"model": "deep-transition", "transition_depth": 1}, "--shortcut goes past layers"),
+        ({"model": "window", "order": 1}, "--model window of --order 1 would look at no word"),
+        ({"maxent_order": 2, "output": "nce"}, "--maxent-order adds to the scores of all words, which --output nce"),
+        ({"model": "maxent", "maxent_order": 0}, "--model maxent is nothing without features"),
         ({"level": "byte", "vocab_size": 300}, "--level byte always knows the 256 bytes, so --vocab-size does not go"),
     ],
 )

@@ -216,21 +216,21 @@ def test_a_tree_of_fibonaccis_counts_is_as_deep_as_can_be() -> None:
 # ---- clusters -------------------------------------------------------------------------------------------------------
 
 
-@given(counted, st.sampled_from([16, 64, 300]), st.sampled_from([2.0, 4.0]))
-def test_the_cutoffs_are_the_cheapest(counts: list[int], D: int, div: float) -> None:
+@given(counted, st.sampled_from([16, 64, 300]), st.sampled_from([2.0, 4.0]), st.sampled_from([1, 5]))
+def test_the_cutoffs_are_the_cheapest(counts: list[int], D: int, div: float, least: int) -> None:
     share = sorted(((count + 1) / (sum(counts) + len(counts)) for count in counts), reverse=True)
     V = len(share)
 
     def products(cutoffs: tuple[int, ...]) -> float:
         bounds = [*cutoffs, V]
-        total = D * (cutoffs[0] + len(cutoffs))
+        total = float(D * max(cutoffs[0] + len(cutoffs), least))
         for i, low in enumerate(cutoffs):
             small = D // div ** (i + 1)
             total += sum(share[low : bounds[i + 1]]) * (D * small + small * (bounds[i + 1] - low))
         return total
 
     pairs = list(itertools.combinations(range(1, V), 2)) or [(1,)]
-    found = tuple(cheapest_cutoffs(np.array(share), D, div))
+    found = tuple(cheapest_cutoffs(np.array(share), D, div, least))
     assert found in pairs
     assert products(found) == pytest.approx(min(map(products, pairs)))
 
@@ -484,3 +484,12 @@ def test_tied_weights_are_for_layers_with_a_row_a_word() -> None:
         assert model.decoder.weight is model.embedding.weight
         model.objective(minigrad.tensor([[3]]), minigrad.tensor([[5]]))[0].backward()
         assert isinstance(model.embedding.weight.grad, Tensor)
+
+
+def test_what_is_trained_is_what_dropout_has_left() -> None:
+    model, input, target = RNNLM(9, 6, 6, 1, 0.5), minigrad.tensor([[1], [2], [3]]), minigrad.tensor([[2], [3], [4]])
+    minigrad.manual_seed(4)
+    objective, shown, _ = model.objective(input, target)
+    minigrad.manual_seed(4)
+    assert objective.item() == shown.item() == model.loss(input, target)[0].item()
+    assert objective.item() != model.eval().loss(input, target)[0].item()
