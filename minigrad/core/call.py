@@ -1,12 +1,12 @@
 """Calling an op: unwrap the tensors, agree on a dtype, compute, record a node, wrap the result.
 
-`apply` is the general way through an op; those of one or two tensors and no settings have a lean one (`lean.py`).
+`apply` is the general way through an op; those of one to three tensors and no settings have a lean one (`lean.py`).
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -117,7 +117,7 @@ def apply(op: Op, values: tuple[Any, ...], settings: dict[str, Any]) -> Any:
         if op.variable_outputs:
             plan = plan.with_outputs(len(outs))
         saved = save(plan, (outs,) if op.variable_outputs else outs, raw, settings)
-        node = record(plan, tuple(edges), saved, _watched(plan, counters, results), _shapes(outs))
+        node = record(plan, tuple(edges), saved, watching(plan, counters, results), _shapes(outs))
         for index, result in enumerate(results):
             if floating(outs[index]):
                 result._edge = (node, index)
@@ -127,7 +127,7 @@ def apply(op: Op, values: tuple[Any, ...], settings: dict[str, Any]) -> Any:
     return results if op.several else results[0]
 
 
-def save(plan: RulePlan, outs: tuple[Any, ...], raw: list[Any], settings: dict[str, Any]) -> Any:
+def save(plan: RulePlan, outs: tuple[Any, ...], raw: Sequence[Any], settings: dict[str, Any]) -> Any:
     """What the plan's rules name, out of the results, inputs and settings."""
     if not plan.words:
         return ()
@@ -148,7 +148,7 @@ def _shapes(arrays: tuple[Array, ...]) -> tuple[tuple[int, ...], ...]:
     return tuple([array.shape for array in arrays])
 
 
-def _watched(plan: RulePlan, counters: list[Any], results: tuple[Tensor, ...]) -> tuple[Any, ...]:
+def watching(plan: RulePlan, counters: Sequence[Any], results: tuple[Tensor, ...]) -> tuple[Any, ...]:
     """The counters of the inputs and results that the plan keeps: their memory must not be written before backward."""
     inputs = tuple(counters) if plan.keeps_variadic else plan.counters(counters)
     if not plan.kept_outputs:

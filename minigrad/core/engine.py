@@ -265,9 +265,8 @@ def unpack(node: Node) -> Any:
 
 def _unpack_many(node: Node, versions: tuple[Any, ...]) -> Any:
     """`unpack` for any number of watched arrays; it finds the one that was written, and says so."""
-    half = len(versions) // 2
-    for position in range(half):
-        counter, expected = versions[position], versions[half + position]
+    expectations = versions[len(versions) // 2 :]
+    for position, (counter, expected) in enumerate(zip(versions, expectations)):
         if counter.count != expected:
             raise RuntimeError(
                 f"{node.plan.name!r} saved {node.plan.saved_name(position)!r} for its gradient, and it was changed in "  # type: ignore[union-attr]

@@ -114,16 +114,15 @@ def _memories(residuals: Any) -> set[int]:
     those that own their memory."""
     found: set[int] = set()
     left = [residuals]
-    while left:
-        one = left.pop()
-        if isinstance(one, dict):
-            left.extend(one.values())
-        elif isinstance(one, (tuple, list)):
-            left.extend(one)
-        elif is_array(one):
+    for one in left:  # it grows meanwhile
+        if type(one) is np.ndarray or (not isinstance(one, (dict, tuple, list)) and is_array(one)):
             found.add(id(one))
             if one.base is not None:
                 found.add(id(one.base))
+        elif isinstance(one, dict):
+            left += one.values()
+        elif isinstance(one, (tuple, list)):
+            left += one
     return found
 
 
@@ -133,21 +132,28 @@ def _apply_fused(op: FusedOp, values: tuple[Any, ...], settings: dict[str, Any])
     edges: list[engine.Edge] = []
     counters: list[VersionCounter] = []
     first: Any = None
+    on_host = True
     for value in values:  # the inputs are kept for the composite, so each one's memory is watched
-        edge, counter, array = None, CONSTANT, value
         if isinstance(value, Tensor):
             if value._view is not None:
                 views.refresh(value)
-            array, edge, counter = value._array, value._edge, value._counter
+            array, edge = value._array, value._edge
+            raw.append(array)
+            counters.append(value._counter)
+            needs.append(edge is not None)
             if edge is not None:
                 edges.append(edge)
             if first is None:
                 first = array
-        raw.append(array)
-        needs.append(edge is not None)
-        counters.append(counter)
-    kinds = {type(array) for array in raw if array is not None}
-    if kinds != _HOST:
+            if type(array) is not np.ndarray:
+                on_host = False
+            continue
+        raw.append(value)
+        counters.append(CONSTANT)
+        needs.append(False)
+        if value is not None and type(value) is not np.ndarray:
+            on_host = False
+    if not on_host:
         check_one_device(op, [array for array in raw if is_array(array)])
     keep = bool(edges) and mode.grad
     try:
@@ -176,9 +182,6 @@ def _apply_fused(op: FusedOp, values: tuple[Any, ...], settings: dict[str, Any])
         for one in outs:
             check_result(op, one, raw)
     return results if op.several else results[0]
-
-
-_HOST = {np.ndarray}  # the kinds of arrays among the inputs, when all are NumPy's
 
 
 @primitive

@@ -28,9 +28,10 @@ def check_smoothing(name: str, label_smoothing: float) -> None:
 
 def count_classes(name: str, input: Tensor) -> int:
     """The number of classes that there are scores for. RuntimeError for a single number."""
-    if not input.ndim:
+    shape = input._array.shape
+    if not shape:
         raise RuntimeError(f"{name}: input must be (C), (N, C) or (N, C, d1, ...), got a number")
-    return input.shape[0] if input.ndim == 1 else input.shape[1]
+    return int(shape[0] if len(shape) == 1 else shape[1])
 
 
 def check_class_weight(name: str, weight: Tensor | None, input: Tensor, classes: int) -> None:
@@ -61,9 +62,9 @@ def check_classes(name: str, target: Tensor, classes: int, ignore_index: int | N
 
 def as_rows(name: str, input: Tensor, target: Tensor, ignore_index: int | None = None) -> tuple[Tensor, Tensor]:
     """The scores as (rows, C) and their class indices as (rows), once they are found to fit."""
-    classes, shape = count_classes(name, input), tuple(input.shape)
+    classes, shape = count_classes(name, input), input._array.shape
     expected = () if len(shape) == 1 else (shape[0], *shape[2:])
-    if tuple(target.shape) != expected:
+    if target._array.shape != expected:
         raise RuntimeError(
             f"{name}: target has shape {tuple(target.shape)}, for input {shape} it must be {expected}: the class "
             f"indices of {'(C)' if len(shape) == 1 else 'input without dimension 1, the classes'}"
