@@ -152,3 +152,14 @@ def test_a_raw_array_of_another_device_is_refused_by_a_fused_op() -> None:
     input, target = minigrad.zeros(2, 3), minigrad.zeros(2, dtype=minigrad.int64).to("standin")
     with pytest.raises(RuntimeError, match="the inputs are on different devices"):
         cross_entropy_rows(input, target._array)
+
+
+def test_inputs_may_be_left_out_named_or_of_two_kinds() -> None:
+    input, weight, bias = _arrays(0, 2, 3, 4)
+    x, w, b = minigrad.tensor(input), minigrad.tensor(weight), minigrad.tensor(bias)
+    np.testing.assert_allclose(linear(x, w).numpy(), input @ weight.T, rtol=1e-6)
+    np.testing.assert_allclose(linear(x, w, None).numpy(), input @ weight.T, rtol=1e-6)
+    for found in (linear(x, w, bias=b), linear(input, weight, b), linear(x, weight=w, bias=b)):
+        np.testing.assert_allclose(found.numpy(), input @ weight.T + bias, rtol=1e-6)
+    with pytest.raises(TypeError, match=r"takes 3 arguments, 4 were given"):
+        linear(x, w, b, b)

@@ -1,6 +1,6 @@
 """Mutation testing of what mutmut leaves out of the heart: functions inside functions, and properties.
 
-    PYTHONPATH=tests python -m mutation.inner lean:_of_one lean:_of_two plan:_ fused:fused tensor
+    PYTHONPATH=tests python -m mutation.inner lean:_of_one lean:_of_two lean:_of_three plan:_ fused:fused tensor
 
 The way most calls take through an op is such a function, and every op has a copy of it: a mutant is put into all of
 them, and the tests run in a process forked for it, which has everything imported.
@@ -23,7 +23,7 @@ from mutation.ops import Mutant, functions_of, mutants
 
 SUITE = ["calls", "primitive", "in_place_details", "versions", "views", "backward", "accumulation", "anomaly"]
 SUITE += ["hooks_and_modes", "engine_details", "rows", "tensor", "modes", "call_details", "dtypes", "rule_details"]
-SUITE += ["promotion_details", "plan"]
+SUITE += ["promotion_details", "plan", "lean"]
 ARGUMENTS = ["-x", "-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
 PATIENCE = 60  # seconds of computing for one mutant; a machine may be loaded
 
