@@ -21,8 +21,8 @@ class Word2Vec(WordVectors):
     """A model of Mikolov et al. (2013). One of its own kind says which vectors foretell which words.
 
     The objective is a sum, whose gradient adds up the papers' updates of all pairs in the stretch; train it with SGD
-    at their rates (0.025 for skip-gram, 0.05 for CBOW) and let those fall to 0. The papers update after each pair: see
-    `stretch` in `nlp.text.contexts` for how long a stretch may be before the sum is too much.
+    at their rates (0.025 for skip-gram, 0.05 for CBOW) and let those fall to 0. The papers update after each pair:
+    `nlp.text.contexts.stretch_length` says how long a stretch may be before the sum is too much.
 
     Args:
         counts: how often each word of the vocabulary occurs (V,).

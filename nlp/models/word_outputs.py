@@ -18,10 +18,23 @@ from numpy.typing import ArrayLike
 import minigrad
 import minigrad.nn.functional as F
 from minigrad import Tensor, nn
+from minigrad.backend import Array
 from nlp.text.huffman import huffman_codes
 from nlp.text.noise import Noise
 
 __all__ = ["HierarchicalSoftmax", "NegativeSampling"]
+
+
+MOST_VISITS = 32.0  # at the usual rate of 0.025, less than one whole gradient of size 1 together
+
+
+@minigrad.primitive
+def share_of_gradient(input: Array, share: Array) -> Array:
+    """`input` as it is, with the gradient of each element times its share."""
+    return input * 1
+
+
+share_of_gradient.vjp(input=lambda g, share: g * share)
 
 
 class NegativeSampling(nn.Module):
@@ -90,6 +103,10 @@ class HierarchicalSoftmax(nn.Module):
 
     n_i is the vector of the inner node, s_i is 1 for a left turn and -1 for a right one. The probabilities of all words
     sum to 1, so that the loss is a cross-entropy in nats.
+
+    Near the root a node is on nearly all paths. The papers move it after each pair; to add up hundreds of such moves,
+    all from the same place, would throw it far off. So the gradient of a node on n paths is that of n pairs only up
+    to n = `MOST_VISITS`, and from there on their mean times `MOST_VISITS`.
     """
 
     def __init__(self, counts: ArrayLike, size: int) -> None:
@@ -107,8 +124,18 @@ class HierarchicalSoftmax(nn.Module):
         if pairs is not None:
             vector = _vector_of(pairs, len(words))
             hidden, words = F.embedding(vector, hidden), words[pairs - vector * len(words)]  # P, D; P
-        nodes, signs = self.nodes(self.paths[words]), self.signs[words]  # P, S, D; P, S
+        signs = self.signs[words]  # P, S
+        inside = signs.abs()
+        nodes = self._nodes_on(self.paths[words], inside)  # P, S, D
         scores = (nodes @ hidden.unsqueeze(-1)).squeeze(-1)  # P, S
-        return (F.softplus(-scores * signs) * signs.abs()).sum()
+        return (F.softplus(-scores * signs) * inside).sum()
 
     loss = objective
+
+    def _nodes_on(self, paths: Tensor, inside: Tensor) -> Tensor:
+        """The nodes on paths (P, S): (P, S, D), with the gradients of those often visited held down."""
+        nodes = self.nodes(paths)
+        visits = minigrad.zeros(self.nodes.num_embeddings, dtype=nodes.dtype, device=nodes.device)
+        visits = visits.index_add(0, paths.reshape(-1), inside.reshape(-1))
+        share = (MOST_VISITS / visits).clamp(max=1.0)[paths].unsqueeze(-1)  # P, S, 1
+        return share_of_gradient(nodes, share)

@@ -17,7 +17,14 @@ import minigrad
 from minigrad import Generator
 from nlp.errors import NlpError
 
-__all__ = ["ContextWindows", "CorruptedWindows", "bounds_of_windows", "keep_probabilities", "pairs_in_windows"]
+__all__ = [
+    "ContextWindows",
+    "CorruptedWindows",
+    "bounds_of_windows",
+    "keep_probabilities",
+    "pairs_in_windows",
+    "stretch_length",
+]
 
 Ids = NDArray[np.integer]
 Places = NDArray[np.int64]
@@ -35,6 +42,18 @@ def keep_probabilities(counts: ArrayLike, threshold: float) -> NDArray[np.float6
     with np.errstate(divide="ignore"):
         share = threshold * occurrences.sum() / occurrences  # t / f
     return np.minimum(np.sqrt(share) + share, 1.0)
+
+
+def stretch_length(counts: ArrayLike, threshold: float, *, most: float = 4.0, longest: int = 1024) -> int:
+    """How many tokens of a text may be learned from in one update, from 2 to `longest`.
+
+    The papers update after each pair of words. An update for a whole stretch adds up what they would do one after the
+    other, all of it at the weights of the beginning: that goes as well while no vector is moved too often, and ends in
+    infinity where one is moved a hundred times. So the most frequent word that is kept is expected `most` times.
+    """
+    occurrences = np.asarray(counts, dtype=np.float64)
+    share = (occurrences * keep_probabilities(occurrences, threshold)).max() / occurrences.sum()
+    return int(np.clip(most / share, 2, longest))
 
 
 def bounds_of_windows(reach: NDArray[np.integer]) -> Places:
@@ -72,7 +91,7 @@ class ContextWindows:
         counts: how often each word of the vocabulary occurs (V,), for leaving out frequent ones.
         window: the largest number of words a side.
         subsample: the threshold t of `keep_probabilities`; 0 keeps all words.
-        bptt: how many tokens of the text a stretch has.
+        bptt: how many tokens of the text a stretch has: see `stretch_length`.
         predict_centre: for CBOW, the other way about: (where windows begin and end (M, 2), words (M,)).
 
     All draws come from `minigrad.default_generator`; only iterating, which is for validation, gives the same stretches

@@ -15,7 +15,7 @@ from minigrad import Tensor, optim
 from minigrad.testing import standin
 from nlp.models.skip_gram import SkipGram
 from nlp.models.word_outputs import NegativeSampling
-from nlp.text.contexts import ContextWindows
+from nlp.text.contexts import ContextWindows, stretch_length
 from nlp.text.huffman import huffman_codes
 
 V, D = 7, 4
@@ -102,7 +102,7 @@ def test_negative_sampling_adds_up_the_papers_updates(seed: int, M: int, k: int)
 @given(st.integers(0, 100), st.integers(2, 9))
 def test_the_hierarchical_softmax_adds_up_the_papers_updates(seed: int, M: int) -> None:
     model = make(seed, negatives=0)
-    words, pairs = stretch(seed, M)
+    words, pairs = stretch(seed, M, window=1)
     objective, _, _ = model.objective(minigrad.tensor(words), minigrad.tensor(pairs))
     objective.backward()
     v, nodes = weights(model)
@@ -119,6 +119,34 @@ def test_the_hierarchical_softmax_adds_up_the_papers_updates(seed: int, M: int) 
     assert model.loss(minigrad.tensor(words), minigrad.tensor(pairs), reduction="sum")[0].item() == objective.item()
     for found, expected in zip(gradients(model), (dv, dn), strict=True):
         np.testing.assert_allclose(found, -expected, atol=1e-10)
+
+
+def test_steps_behind_the_end_of_a_path_are_no_visits() -> None:
+    model = make(0, negatives=0)
+    paths, codes, lengths = huffman_codes(COUNTS)
+    hidden = minigrad.randn(60, D, dtype=minigrad.float64)
+    words = np.array([int(lengths.argmax())] + [int(lengths.argmin())] * 59)  # node 0, and 59 short paths
+    model.output.objective(hidden, minigrad.tensor(words), None).backward()
+    found = model.output.nodes.weight.grad.to_dense().numpy()[0]  # type: ignore[union-attr]
+    assert paths[words[0], lengths[words[0]] - 1] == 0
+    slope = sigmoid(hidden.numpy()[0] @ weights(model)[1][0]) - (1 - codes[words[0], lengths[words[0]] - 1])
+    np.testing.assert_allclose(found, slope * hidden.numpy()[0], atol=1e-12)
+
+
+def test_a_node_on_many_paths_moves_by_a_mean() -> None:
+    model = make(0, negatives=0)
+    M = 50  # one pair a vector: all foretell word 0, at the end of the shortest path
+    hidden = minigrad.randn(M, D, dtype=minigrad.float64)
+    table = model.output.nodes.weight  # type: ignore[union-attr]
+    (root,) = huffman_codes(COUNTS)[0][0, :1]
+    grads = []
+    for rows in (hidden, hidden[:30]):  # more visits than 32, and fewer
+        table.grad = None
+        model.output.objective(rows, minigrad.zeros(len(rows), dtype=minigrad.int64), None).backward()
+        grads.append(table.grad.to_dense().numpy()[root])
+    slopes = sigmoid(hidden.numpy() @ weights(model)[1][root]) - (1 - huffman_codes(COUNTS)[1][0, 0])  # M
+    np.testing.assert_allclose(grads[0], 32 * (slopes[:, None] * hidden.numpy()).mean(0), atol=1e-12)
+    np.testing.assert_allclose(grads[1], (slopes[:30, None] * hidden.numpy()[:30]).sum(0), atol=1e-12)
 
 
 @given(st.integers(0, 100))
@@ -150,7 +178,7 @@ def numeric(model: SkipGram, weight: Tensor, call: Any) -> np.ndarray:
 @pytest.mark.parametrize("options", [{}, {"shared": 3}, {"negatives": 0}])
 def test_the_gradient_is_the_numeric_one(options: dict[str, int]) -> None:
     model = make(1, **options)
-    words, pairs = (minigrad.tensor(array) for array in stretch(1, 6))
+    words, pairs = (minigrad.tensor(array) for array in stretch(1, 6, window=1))
 
     def objective() -> Tensor:
         minigrad.manual_seed(2)
@@ -166,7 +194,7 @@ def test_the_gradient_is_the_numeric_one(options: dict[str, int]) -> None:
 def test_the_loss_is_what_the_objective_is_on_average(shared: int) -> None:
     model = make(3, negatives=2, shared=shared)
     words, pairs = (minigrad.tensor(array) for array in stretch(3, 5))
-    draws = [model.objective(words, pairs)[0].item() for _ in range(600)]
+    draws = [model.objective(words, pairs)[0].item() for _ in range(400)]
     loss = model.loss(words, pairs, reduction="sum")[0].item()
     assert abs(np.mean(draws) - loss) < 4 * np.std(draws) / np.sqrt(len(draws))
     assert model.loss(words, pairs)[0].item() == pytest.approx(loss / len(pairs))
@@ -225,14 +253,17 @@ def topics_told_apart(vectors: np.ndarray) -> bool:
 @pytest.mark.parametrize("options", [{}, {"shared": 16}, {"negatives": 0}])
 def test_words_of_one_topic_become_alike(options: dict[str, int]) -> None:
     minigrad.manual_seed(0)
-    ids = two_topics(4000)
-    model, data = SkipGram(np.bincount(ids), 8, **options), ContextWindows(ids, [1] * 10, window=2, subsample=0.0)
+    ids = two_topics(2000)
+    length = stretch_length(np.bincount(ids), 0.0)
+    assert 30 < length <= 40
+    model = SkipGram(np.bincount(ids), 8, **options)
+    data = ContextWindows(ids, [1] * 10, window=2, subsample=0.0, bptt=length)
     optimizer = optim.SGD(model.parameters(), lr=0.025)
     first = model.loss(*map(minigrad.tensor, next(iter(data))))[0].item()
-    for _ in range(12):
-        for start in range(0, data.steps, 64):
+    for _ in range(9):
+        for start in range(0, data.steps, length):
             optimizer.zero_grad()
-            model.objective(*map(minigrad.tensor, data.window(start, 64)))[0].backward()
+            model.objective(*map(minigrad.tensor, data.window(start, length)))[0].backward()
             optimizer.step()
     assert topics_told_apart(model.vectors())
     assert model.loss(*map(minigrad.tensor, next(iter(data))))[0].item() < first

@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 
 import minigrad
 from nlp.errors import NlpError
-from nlp.text.contexts import ContextWindows, CorruptedWindows, bounds_of_windows, keep_probabilities, pairs_in_windows
+from nlp.text.contexts import (
+    ContextWindows,
+    CorruptedWindows,
+    bounds_of_windows,
+    keep_probabilities,
+    pairs_in_windows,
+    stretch_length,
+)
 
 
 @given(st.lists(st.integers(1, 6), max_size=25))
@@ -39,6 +46,15 @@ def test_the_probability_of_being_kept_is_word2vec_s(counts: list[int], threshol
         wanted = (math.sqrt(count / (threshold * total)) + 1) * threshold * total / count if count else math.inf
         assert kept == pytest.approx(min(wanted, 1.0), rel=1e-12)
     assert keep_probabilities(counts, 0.0).tolist() == [1.0] * len(counts)
+
+
+@given(st.lists(st.integers(0, 1000), min_size=1, max_size=20).filter(any), st.sampled_from([0.0, 1e-3, 0.1]))
+def test_the_most_frequent_word_is_met_a_few_times_in_a_stretch(counts: list[int], threshold: float) -> None:
+    length = stretch_length(counts, threshold, most=5.0, longest=300)
+    expected = length * max(np.array(counts) * keep_probabilities(counts, threshold)) / sum(counts)
+    assert 2 <= length <= 300
+    assert expected <= 5.0 or length == 2
+    assert expected * (length + 1) / length > 5.0 or length == 300
 
 
 def test_words_are_kept_as_often_as_they_should() -> None:
