@@ -29,12 +29,16 @@ MOST_VISITS = 32.0  # at the usual rate of 0.025, less than one whole gradient o
 
 
 @minigrad.primitive
-def share_of_gradient(input: Array, share: Array) -> Array:
-    """`input` as it is, with the gradient of each element times its share."""
-    return input * 1
+def path_scores(nodes: Array, hidden: Array, share: Array) -> Array:
+    """The products (P, S) of the nodes on each path (P, S, D) with a vector (P, D); of the gradient the nodes get a
+    share (P, S), the vector all."""
+    return (nodes @ hidden[:, :, None])[:, :, 0]
 
 
-share_of_gradient.vjp(input=lambda g, share: g * share)
+path_scores.vjp(
+    nodes=lambda g, hidden, share: (g * share)[:, :, None] * hidden[:, None, :],
+    hidden=lambda g, nodes: (g[:, None, :] @ nodes)[:, 0, :],
+)
 
 
 class NegativeSampling(nn.Module):
@@ -124,18 +128,15 @@ class HierarchicalSoftmax(nn.Module):
         if pairs is not None:
             vector = _vector_of(pairs, len(words))
             hidden, words = F.embedding(vector, hidden), words[pairs - vector * len(words)]  # P, D; P
-        signs = self.signs[words]  # P, S
-        inside = signs.abs()
-        nodes = self._nodes_on(self.paths[words], inside)  # P, S, D
-        scores = (nodes @ hidden.unsqueeze(-1)).squeeze(-1)  # P, S
+        paths, signs = self.paths[words], self.signs[words]  # P, S
+        inside = signs.abs()  # 0 behind the end of a path
+        scores = path_scores(self.nodes(paths), hidden, self._share(paths, inside))
         return (F.softplus(-scores * signs) * inside).sum()
 
     loss = objective
 
-    def _nodes_on(self, paths: Tensor, inside: Tensor) -> Tensor:
-        """The nodes on paths (P, S): (P, S, D), with the gradients of those often visited held down."""
-        nodes = self.nodes(paths)
-        visits = minigrad.zeros(self.nodes.num_embeddings, dtype=nodes.dtype, device=nodes.device)
+    def _share(self, paths: Tensor, inside: Tensor) -> Tensor:
+        """The share (P, S) of its gradient that each node on the paths gets: 1, or less where it is often visited."""
+        visits = minigrad.zeros(self.nodes.num_embeddings, dtype=inside.dtype, device=inside.device)
         visits = visits.index_add(0, paths.reshape(-1), inside.reshape(-1))
-        share = (MOST_VISITS / visits).clamp(max=1.0)[paths].unsqueeze(-1)  # P, S, 1
-        return share_of_gradient(nodes, share)
+        return (MOST_VISITS / visits).clamp(max=1.0)[paths]
