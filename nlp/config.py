@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from nlp.errors import NlpError
-from nlp.options import COUNT, POSITIVE, SHARE, Options, Range, in_words, option
+from nlp.options import COUNT, POSITIVE, SHARE, Range, in_words, option
 from nlp.presets import PRESETS
+from nlp.run_options import MODEL, TEXT, TRAINING, RunOptions
 
-__all__ = ["MACHINE", "MODEL", "TEXT", "TRAINING", "Config"]
-
-TEXT, MODEL, TRAINING, MACHINE = "The text", "The model", "The training", "The machine"
+__all__ = ["Config"]
 
 Level = Literal["word", "char", "byte", "bpe"]
 Model = Literal["lstm", "gru", "rnn", "irnn", "deep-transition", "jordan", "window", "maxent", "ngram"]
@@ -50,7 +49,7 @@ _LEARNING_RATES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Options):
+class Config(RunOptions):
     """All that decides what a run trains; `Config.choose` fills in what was not said.
 
     Where the weights are tied, whichever of embedding and hidden is not given follows the other; where both are given
@@ -59,16 +58,15 @@ class Config(Options):
 
     TASK = "language model"
     PRESETS = PRESETS
-    CHANGEABLE = ("epochs", "patience", "clip", "max_minutes", "device", "threads", "checkpoint_minutes")
+    CHANGEABLE = ("epochs", "patience", "clip", *RunOptions.CHANGEABLE)
     NONE_MEANS = {
-        "threads": "all",
+        **RunOptions.NONE_MEANS,
         "dropout_input": "that of --dropout",
         "dropout_between": "that of --dropout",
         "initial_range": "each layer's own",
     }
 
     level: Level = option(TEXT, "What a token is: word, char, byte or bpe.", default="word")
-    lowercase: bool = option(TEXT, "Lower-case the text first.", default=False)
     min_count: int = option(
         TEXT,
         "How often a word must occur to be known; the others are <unk>. At level bpe: a pair, to be joined.",
@@ -225,14 +223,6 @@ class Config(Options):
     )
     patience: int = option(
         TRAINING, "Epochs without progress before training ends; 0: go on.", Range(0), default=2, models=TRAINED
-    )
-    max_minutes: float | None = option(TRAINING, "End training after this time.", POSITIVE, default=None)
-    seed: int = option(TRAINING, "Where the random numbers start.", Range(0, 2**63 - 1), default=1)
-
-    device: str = option(MACHINE, "cpu, cuda or cuda:N.", default="cpu")
-    threads: int | None = option(MACHINE, "Processor threads to compute with.", Range(1, 1024), default=None)
-    checkpoint_minutes: float = option(
-        MACHINE, "Time between two checkpoints, beside the one after each epoch.", POSITIVE, default=2.0
     )
 
     @classmethod

@@ -32,7 +32,7 @@ from nlp.disk import TEMPORARY, disk_errors, write_bytes, write_json, write_text
 from nlp.errors import NlpError
 from nlp.metrics import expect_record
 from nlp.options import Options
-from nlp.tasks import Task, task_named
+from nlp.tasks import COMMANDS, Task, task_named
 from nlp.text import Prepared, Tokenizer, Vocabulary, make_tokenizer
 from nlp.versions import versions
 
@@ -199,7 +199,7 @@ class RunFolder:
         content = self._config()
         config = self.read_config(device=device)
         if content.get("tokenizer") is None:
-            raise NlpError(f"{self.path} is not trained yet: go on with nlp train --resume {self.path}")
+            raise NlpError(f"{self.path} is not trained yet: go on with {self.command()} --resume {self.path}")
         tokenizer, vocabulary = self._tokenizer(content["tokenizer"]), self._vocabulary()
         self.check_vocabulary(vocabulary)
         model = self.task().make_model(config, vocabulary)
@@ -216,6 +216,10 @@ class RunFolder:
             return task_named(name)
         except NlpError as error:
             raise NlpError(f"{self.path / CONFIG} cannot be used: {error}") from error
+
+    def command(self) -> str:
+        """What the run was begun with."""
+        return COMMANDS[self.task().options.TASK]
 
     def read_config(self, **changes: Any) -> Any:
         """The run's configuration, with these options changed."""
@@ -311,7 +315,7 @@ class RunFolder:
         if run != self._identity():
             raise NlpError(
                 f"{self.path / BEST} does not hold the weights of this run, but of one with other options or another "
-                f"text: put this run's back, as nlp train --resume {self.path} does where there is a checkpoint"
+                f"text: put this run's back, as {self.command()} --resume {self.path} does where there is a checkpoint"
             )
 
     def _load_weights(self, model: Any, name: str, weights: Any) -> None:

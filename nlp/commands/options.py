@@ -9,8 +9,9 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from nlp.config import TEXT, Config
+from nlp.config import Config
 from nlp.options import Options
+from nlp.run_options import PANELS, TEXT
 
 __all__ = ["ConfigFile", "Preset", "text_sources", "with_options"]
 
@@ -74,13 +75,16 @@ def text_sources(options: dict[str, Any]) -> dict[str, Any]:
 def with_options(kind: type[Options]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """A command with an option for each field of `kind`, and for each text, in the place of its `**options`."""
 
+    def panel(name: str) -> int:
+        return PANELS.index(kind.fields()[name].metadata["panel"])
+
     def changed(command: Callable[..., Any]) -> Callable[..., Any]:
         hints = get_type_hints(command, include_extras=True)
         own = [one for one in inspect.signature(command).parameters.values() if one.kind is not one.VAR_KEYWORD]
         parameters = [
             *(_parameter(name, annotation) for name, annotation in _TEXTS.items()),
             *(one.replace(annotation=hints[one.name], kind=one.KEYWORD_ONLY) for one in own),
-            *(_parameter(name, _spoken(kind, name)) for name in kind.fields()),
+            *(_parameter(name, _spoken(kind, name)) for name in sorted(kind.fields(), key=panel)),
         ]
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         command.__annotations__ = {one.name: one.annotation for one in parameters}

@@ -20,11 +20,9 @@ from nlp.training.experiment import Experiment
 from nlp.training.rehearsal import Rehearsal
 from nlp.training.stopping import listening_for_stop
 
-__all__ = ["Display", "reading", "show_rehearsal", "show_until_stopped"]
+__all__ = ["Display", "LanguageModelDisplay", "parameters_of", "reading", "show_rehearsal", "show_until_stopped"]
 
 EPOCH_LINE = "{:>5}  {:>10}  {:>10}  {:>9}  {:>8}  {:>7}  {}"
-HEADINGS = ("epoch", "train ppl", "valid ppl", "lr", "tokens/s", "time", "")
-BAR_TEXT = "loss {task.fields[loss]:.3f}  ppl {task.fields[perplexity]:,.1f}  {task.fields[speed]:,.0f} tokens/s"
 
 
 @contextmanager
@@ -72,8 +70,11 @@ def show_until_stopped(events: Iterable[Event], display: Shows[Event], save: Cal
 class Display:
     """Shows one run on a console: what is about to be trained, then its events; a context manager around the training.
 
-    Where the console is no terminal there is no bar, only the lines.
+    Where the console is no terminal there is no bar, only the lines. A display of its own kind says what it trains, how
+    a loss is shown, and the results.
     """
+
+    MEASURE = "loss"  # the heading of what `measured` gives, short
 
     def __init__(self, console: Console, experiment: Experiment) -> None:
         self.console, self.experiment = console, experiment
@@ -81,7 +82,7 @@ class Display:
         self.bar = Progress(
             TextColumn("epoch {task.fields[epoch]}/" + str(self.epochs)),
             BarColumn(),
-            TextColumn(BAR_TEXT),
+            TextColumn("loss {task.fields[loss]:.3f}{task.fields[more]}  {task.fields[speed]:,.0f} tokens/s"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
@@ -89,7 +90,7 @@ class Display:
             transient=True,
             disable=not console.is_terminal,
         )
-        self.task = self.bar.add_task("", total=None, epoch=1, loss=0.0, perplexity=0.0, speed=0.0, visible=False)
+        self.task = self.bar.add_task("", total=None, epoch=1, loss=0.0, more="", speed=0.0, visible=False)
 
     def __enter__(self) -> Self:
         self._opening()
@@ -101,15 +102,14 @@ class Display:
 
     def _opening(self) -> None:
         """What is about to be trained, on what, and where it goes."""
-        experiment = self.experiment
-        parameters = sum(parameter.numel() for parameter in experiment.model.parameters())
-        grid = _about(experiment.config, experiment.corpus, len(experiment.vocabulary), parameters)
-        grid.add_row("run folder", str(experiment.folder.path))
+        grid = self.about()
+        grid.add_row("run folder", str(self.experiment.folder.path))
         self.console.print(grid)
-        for note in experiment.notes:
+        for note in self.experiment.notes:
             say(self.console, f"Note: {note}.")
         self.console.print()
-        say(self.console, EPOCH_LINE.format(*HEADINGS))
+        measures = f"train {self.MEASURE}", f"valid {self.MEASURE}"
+        say(self.console, EPOCH_LINE.format("epoch", *measures, "lr", "tokens/s", "time", ""))
 
     def show(self, event: Tick | Step | Epoch) -> None:
         """Move the bar, or write an epoch's line."""
@@ -122,8 +122,8 @@ class Display:
                 visible=True,
             )
         elif isinstance(event, Step):
-            speed = event.tokens_per_second
-            self.bar.update(self.task, loss=event.loss, perplexity=perplexity(event.loss), speed=speed)
+            more = "" if self.MEASURE == "loss" else f"  {self.MEASURE} {self.measured(event.loss)}"
+            self.bar.update(self.task, loss=event.loss, more=more, speed=event.tokens_per_second)
         else:
             self._epoch(event)
 
@@ -133,14 +133,41 @@ class Display:
             self.console,
             EPOCH_LINE.format(
                 event.epoch,
-                f"{event.train_perplexity:,.2f}",
-                f"{event.valid_perplexity:,.2f}",
+                self.measured(event.train_loss),
+                self.measured(event.valid_loss),
                 f"{event.lr:.3g}",
                 f"{event.tokens_per_second:,.0f}",
                 duration(event.seconds),
                 "; ".join(part for part in notes if part),
             ),
         )
+
+    def about(self) -> Table:
+        """What is about to be trained, and on what: a grid of two columns."""
+        raise NotImplementedError
+
+    def measured(self, loss: float) -> str:
+        """A loss as it is shown."""
+        return f"{loss:.4f}"
+
+    def results(self, results: Any) -> None:
+        """What the run came to."""
+        raise NotImplementedError
+
+
+class LanguageModelDisplay(Display):
+    """Shows the training of a language model, by its perplexity."""
+
+    MEASURE = "ppl"
+
+    def about(self) -> Table:
+        """Text, tokens, vocabulary and model."""
+        experiment = self.experiment
+        return _about(experiment.config, experiment.corpus, len(experiment.vocabulary), parameters_of(experiment.model))
+
+    def measured(self, loss: float) -> str:
+        """The perplexity per token."""
+        return f"{perplexity(loss):,.2f}"
 
     def results(self, results: Results) -> None:
         """The perplexities beside those of the unigram model, and the sample."""
@@ -163,6 +190,11 @@ class Display:
         say(self.console, results.sample)
         self.console.print()
         say(self.console, f"everything is in {path}; write more with: nlp generate {path}")
+
+
+def parameters_of(model: Any) -> int:
+    """How many numbers the parameters of a model are."""
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def show_rehearsal(console: Console, config: Config, rehearsal: Rehearsal) -> None:

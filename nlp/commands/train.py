@@ -10,11 +10,9 @@ from rich.console import Console
 
 from nlp.commands.options import ConfigFile, Preset, text_sources, with_options
 from nlp.config import Config
-from nlp.errors import NlpError
-from nlp.options import flag
 
 if TYPE_CHECKING:
-    from nlp.training.experiment import Experiment
+    pass
 
 __all__ = ["register"]
 
@@ -43,55 +41,25 @@ def train(
 
     Several texts: nlp train --text a.txt b.txt
     """
+    from nlp.commands.progress import LanguageModelDisplay
+    from nlp.commands.running import begin, expect_nothing_beside_resume
+    from nlp.commands.running import resume as go_on
+
     sources = text_sources(options)
-    console = Console()
     if resume is not None:
-        refused = [flag(name) for name in sources] + [
-            name for name, value in (("--out", out), ("--preset", preset), ("--dry-run", dry_run)) if value
-        ]
-        if refused:
-            raise NlpError(f"--resume goes on with a run's own text and options, so {refused[0]} does not go with it")
-        _resume(console, resume, config, options)
+        expect_nothing_beside_resume(sources, out=out, preset=preset, dry_run=dry_run)
+        go_on(resume, Config, config, options, LanguageModelDisplay)
     elif dry_run:
-        _rehearse(console, Config.choose(preset, config, **options), sources)
+        _rehearse(Config.choose(preset, config, **options), sources)
     else:
-        _begin(console, Config.choose(preset, config, **options), sources, out)
+        begin(Config.choose(preset, config, **options), sources, out, LanguageModelDisplay)
 
 
-def _begin(console: Console, config: Config, sources: dict[str, Any], out: Path | None) -> None:
-    from nlp.commands.progress import reading
-    from nlp.training.experiment import Experiment
-
-    with reading(console) as note:
-        experiment = Experiment.create(config, sources, out, note)
-    with experiment:
-        _run(console, experiment)
-
-
-def _resume(console: Console, run: Path, file: Path | None, options: dict[str, Any]) -> None:
-    from nlp.commands.progress import reading
-    from nlp.training.experiment import Experiment
-
-    given = {name: value for name, value in options.items() if value is not None}
-    with reading(console) as note:
-        experiment = Experiment.resume(run, note, **{**({} if file is None else Config.read(file)), **given})
-    with experiment:
-        _run(console, experiment)
-
-
-def _run(console: Console, experiment: Experiment) -> None:
-    """Train to the end, or until a signal asks to stop; everything is saved either way."""
-    from nlp.commands.progress import Display, show_until_stopped
-
-    display = Display(console, experiment)
-    show_until_stopped(experiment.train(), display, experiment.save, f"nlp train --resume {experiment.folder.path}")
-    display.results(experiment.finish())
-
-
-def _rehearse(console: Console, config: Config, sources: dict[str, Any]) -> None:
+def _rehearse(config: Config, sources: dict[str, Any]) -> None:
     from nlp.commands.progress import reading, show_rehearsal
     from nlp.training.rehearsal import rehearse
 
+    console = Console()
     with reading(console) as note:
         rehearsal = rehearse(config, sources, note)
     show_rehearsal(console, config, rehearsal)

@@ -61,7 +61,9 @@ class TokenModel(nn.Module):
 
 
 def on_state(state: State, function: Callable[[Tensor], Tensor]) -> State:
-    """The same state with `function` applied to each of its tensors."""
+    """The same state with `function` applied to each of its tensors; None, of a model that has none, stays None."""
+    if state is None:
+        return None
     if isinstance(state, tuple):
         return tuple([on_state(part, function) for part in state])
     return function(state)

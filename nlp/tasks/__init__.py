@@ -17,7 +17,10 @@ from nlp.text import Prepared, Tokenizer, Vocabulary
 if TYPE_CHECKING:
     from nlp.training.experiment import Experiment
 
-__all__ = ["Task", "on_device", "task_named", "task_of"]
+__all__ = ["COMMANDS", "Task", "on_device", "task_named", "task_of"]
+
+
+COMMANDS = {"language model": "nlp train", "word vectors": "nlp words train"}  # what begins a run, by its task
 
 
 class Task(Protocol):
@@ -57,6 +60,10 @@ def task_named(name: str) -> Task:
         from nlp.tasks.language_modelling import LanguageModelling  # here, as it needs the engine and all models
 
         return LanguageModelling()
+    if name == "word vectors":
+        from nlp.tasks.word_vectors import WordVectorLearning
+
+        return WordVectorLearning()
     raise NlpError(f"there is no task {name!r}: it is of a newer version of nlp, or damaged")
 
 

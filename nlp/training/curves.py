@@ -32,28 +32,30 @@ TRAIN, VALID, RATE, NORM = COLOURS[:4]
 Records = list[dict[str, Any]]
 
 
-def draw_curves(folder: RunFolder) -> None:
+def draw_curves(folder: RunFolder, loss: str = "loss (nats a token)", *, perplexities: bool = True) -> None:
     """Draw curves.png from the folder's metrics.jsonl, as far as training has come.
 
-    The loss is in nats a token, the norm that of the gradient before clipping. Of many steps the mean is drawn, and for
-    the norm the range too. What is infinite is left out, and a training loss that is more than twice the first and
-    twice any of validation. Raises NlpError where the picture cannot be written.
+    `loss` says what the loss is; the perplexity is left out where it has no meaning. The norm is that of the gradient
+    before clipping. Of many steps the mean is drawn, and for the norm the range too. What is infinite is left out, and
+    a training loss that is more than twice the first and twice any of validation. Raises NlpError where the picture
+    cannot be written.
     """
     records = list(folder.metrics())
     steps = [record for record in records if record["kind"] == "step"]
     epochs = [record for record in records if record["kind"] == "epoch"]
     results = [record for record in records if record["kind"] == "results"]
     figure = new_figure(10, 7, folder.path.name)
-    (loss, perplexities), (rate, norm) = figure.subplots(2, 2)
-    _draw_losses(loss, "loss (nats a token)", steps, epochs, lambda nats: nats)
-    _cut_off(loss, steps, epochs)
-    _draw_losses(perplexities, "perplexity", steps, epochs, perplexity)
-    _draw_unigram(perplexities, results)
-    log_axis(perplexities)
-    _draw_rate(rate, steps)
-    _draw_norm(norm, steps)
+    panels = figure.subplot_mosaic("lp\nrn" if perplexities else "ll\nrn")
+    _draw_losses(panels["l"], loss, steps, epochs, lambda nats: nats)
+    _cut_off(panels["l"], steps, epochs)
+    if perplexities:
+        _draw_losses(panels["p"], "perplexity", steps, epochs, perplexity)
+        _draw_unigram(panels["p"], results)
+        log_axis(panels["p"])
+    _draw_rate(panels["r"], steps)
+    _draw_norm(panels["n"], steps)
     end = max(_place(steps)[-1] if steps else 0.0, len(epochs)) or 1.0
-    for axes in (loss, perplexities, rate, norm):
+    for axes in panels.values():
         _finish(axes, end)
     save(figure, folder.path / CURVES)
 
@@ -86,7 +88,7 @@ def _cut_off(axes: Axes, steps: Records, epochs: Records) -> None:
 
 def _draw_unigram(axes: Axes, results: Records) -> None:
     """What a model that knows only how frequent the words are would come to."""
-    if results:
+    if results and "valid_unigram_perplexity" in results[-1]:
         unigram = results[-1]["valid_unigram_perplexity"]
         axes.axhline(unigram, color=GREY, lw=1, ls="--", label=f"token frequencies alone ({unigram:,.1f})")
 

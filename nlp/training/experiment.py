@@ -176,12 +176,9 @@ class Experiment:
             yield from self.trainer.train(self.train_windows, self.valid_windows)
         except NotFiniteError as error:
             path = self.folder.path
-            smaller = self.config.clip / 2 or 1.0
-            kept = (
-                f"; {path} keeps the checkpoint from before: nlp train --resume {path} --clip {smaller:g}"
-                if self.folder.has_checkpoint()
-                else ""
-            )
+            kept = f"; {path} keeps the checkpoint from before" if self.folder.has_checkpoint() else ""
+            if kept and self.trainer.clip is not None:
+                kept += f": nlp train --resume {path} --clip {self.config.clip / 2 or 1.0:g}"
             raise NotFiniteError(f"{error}{kept}") from error
 
     def save(self) -> None:

@@ -1,4 +1,4 @@
-"""Training a language model: truncated backpropagation through time, early stopping, the best weights kept.
+"""Training a model: truncated backpropagation through time, early stopping, the best weights kept.
 
 The trainer is a generator of events: it yields a `Tick` after every update, a `Step` now and then and an `Epoch` after
 each pass, and whoever runs it shows them, writes them down, saves the trainer's state, or stops listening. Whenever it
@@ -20,7 +20,7 @@ from minigrad import Tensor, nn, optim
 from minigrad.optim import lr_scheduler
 from nlp.errors import NotFiniteError
 from nlp.evaluation.scoring import evaluation_steps
-from nlp.models.token_model import State, TokenModel, detach
+from nlp.models.token_model import State, detach
 from nlp.training.events import Epoch, Step, Tick
 from nlp.training.meter import Meter
 
@@ -49,7 +49,8 @@ class Windows(Protocol):
     def window(self, start: int, length: int) -> tuple[np.ndarray, np.ndarray]:
         """(input, target) as the model's `objective` takes them, for `length` steps from `start` on, not past the end.
 
-        What is drawn at random is drawn from `minigrad.default_generator`, which is kept in checkpoints.
+        What is drawn at random is drawn from `minigrad.default_generator`, which is kept in checkpoints; what else
+        decides the windows to come is in `state_dict`, for windows that have one, and `load_state_dict`.
         """
 
 
@@ -57,14 +58,15 @@ class Trainer:
     """Trains `model`; `best` holds the weights of the epoch with the lowest validation loss.
 
     Args:
-        model: the language model, on its device.
+        model: what is trained, on its device: it has the `objective` and `loss` of a `TokenModel`.
         optimizer: one of `OPTIMIZERS`; `lr`, `momentum` and `weight_decay` are its settings.
         schedule: how the learning rate falls: "plateau" divides it by `decay` after an epoch that brought no lower
             validation loss, "exponential" after every epoch from the `decay_after`-th on, "cosine" takes it to 0 over
             `epochs`, "linear" too, but with every update (Mikolov et al. 2013), "constant" leaves it.
         bptt_drawn: draw the length of every window around the batches' `bptt` and scale the learning rate with it
             (Merity, Keskar and Socher 2018, section 4.1).
-        clip: the largest norm of the gradient of all parameters together (Pascanu, Mikolov and Bengio 2013); 0: any.
+        clip: the largest norm of the gradient of all parameters together (Pascanu, Mikolov and Bengio 2013); 0: any;
+            None: any, and no option of the user's.
         nt_asgd: n > 0: change from sgd to averaged sgd once the validation loss is above the least one of n epochs
             before (the same, algorithm 1); the average is validated and kept.
         patience: epochs without progress before training ends; 0: it goes on.
@@ -74,7 +76,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: TokenModel,
+        model: Any,
         *,
         optimizer: str = "adam",
         lr: float = 0.004,
@@ -84,7 +86,7 @@ class Trainer:
         decay: float = 4.0,
         decay_after: int = 0,
         bptt_drawn: bool = False,
-        clip: float = 0.5,
+        clip: float | None = 0.5,
         nt_asgd: int = 0,
         patience: int = 2,
         epochs: int = 12,
@@ -108,6 +110,8 @@ class Trainer:
         self.valid_losses: list[float] = []
         self.averaging = False
         self.best: dict[str, Tensor] = {}
+        self._windows: Any = None  # what is trained on
+        self._windows_state: Any = None  # of a checkpoint, until they are there
         self._state: State = None  # carried from window to window
         self._meter = Meter()
         self._unaveraged: dict[str, Tensor] | None = None  # while the average stands in for them
@@ -127,6 +131,10 @@ class Trainer:
         Raises NotFiniteError when the loss or the gradient is no longer a finite number, saying where.
         """
         self._clock = time.perf_counter()
+        self._windows = train
+        if self._windows_state is not None:
+            self._windows.load_state_dict(self._windows_state)
+            self._windows_state = None
         while not self._end():
             yield from self._pass(train)
             train_loss, speed = self._meter.mean(), self._meter.speed()
@@ -259,7 +267,8 @@ class Trainer:
         )
 
     def _advice(self) -> str:
-        return f"lower --lr ({self.lr:g}), or {f'lower --clip ({self.clip:g})' if self.clip else 'set --clip'}"
+        clip = f", or lower --clip ({self.clip:g})" if self.clip else "" if self.clip is None else ", or set --clip"
+        return f"lower --lr ({self.lr:g}){clip}"
 
     # ---- after an epoch ---------------------------------------------------------------------------------------------
 
@@ -353,6 +362,7 @@ class Trainer:
             "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
             "random": minigrad.default_generator.get_state(),
             "carried": self._state,
+            "windows": self._windows.state_dict() if hasattr(self._windows, "state_dict") else self._windows_state,
             "meter": self._meter.state_dict(),
             "best": self.best,
             **{name: getattr(self, name) for name in _PROGRESS},
@@ -368,6 +378,7 @@ class Trainer:
             self.scheduler.load_state_dict(state["scheduler"])
         minigrad.default_generator.set_state(state["random"])
         self._state = state["carried"]
+        self._windows_state = state.get("windows")  # earlier versions had none
         self._meter = Meter(**state["meter"])
         self.best = state["best"]
         for name in _PROGRESS:

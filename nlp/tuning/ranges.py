@@ -15,9 +15,10 @@ from typing import Any, get_args
 
 import numpy as np
 
-from nlp.config import TEXT, Config
+from nlp.config import Config
 from nlp.errors import NlpError, did_you_mean
 from nlp.options import flag
+from nlp.run_options import TEXT
 
 __all__ = ["Choice", "Interval", "draw_options", "parse_range", "split_ranges"]
 
