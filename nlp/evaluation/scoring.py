@@ -35,6 +35,7 @@ __all__ = [
     "evaluate",
     "evaluate_text",
     "evaluation_steps",
+    "judge",
     "perplexity",
 ]
 
@@ -197,13 +198,33 @@ def evaluate_text(
     window = None if context == CARRIED else context
     if window is not None and window < 2:
         raise NlpError(f"--context is {CARRIED} or a number of at least 2 tokens, not {context}")
+
+    def nats_of(ids: np.ndarray, segments: Segments) -> np.ndarray:
+        return segment_losses(language_model.model, ids, segments, WINDOW, progress)
+
+    return judge(language_model, text, nats_of, documents=documents, window=window)
+
+
+def judge(
+    language_model: LanguageModel,
+    text: str | Path,
+    nats_of: Callable[[np.ndarray, Segments], np.ndarray],
+    *,
+    documents: Documents | None = None,
+    window: int | None = None,
+    learning: str = "",
+) -> TextEvaluation:
+    """What the nats come to that `nats_of` finds for each of the segments of a text of ids (N + 1).
+
+    learning: what the model learns from the text meanwhile, in words. Raises NlpError as `evaluate_text`.
+    """
     vocabulary, tokenizer = language_model.vocabulary, language_model.tokenizer
     with tempfile.TemporaryDirectory(prefix="nlp-eval-") as folder:
         encoded = encode_text(text, tokenizer, vocabulary, Path(folder))
         segments = Segments.of(encoded.ids, language_model, documents, window)
-        nats = segment_losses(language_model.model, encoded.ids, segments, WINDOW, progress)
+        nats = nats_of(encoded.ids, segments)
         return TextEvaluation(
-            context=_in_words(window, documents),
+            context=_in_words(window, documents) + (f", {learning}" if learning else ""),
             nats=float(nats.sum()),
             tokens=encoded.tokens,
             words=encoded.words,
