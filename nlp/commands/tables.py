@@ -12,10 +12,19 @@ from rich.text import Text
 from nlp.commands.figures import Value, duration, figures, say
 from nlp.evaluation.compare import RunSummary, differing_options, not_comparable
 from nlp.evaluation.look import ParameterSummary
+from nlp.evaluation.mixture import Mixture
 from nlp.evaluation.scoring import TextEvaluation, perplexity
 from nlp.options import flag
 
-__all__ = ["show_comparison", "show_documents", "show_evaluations", "show_nearest", "show_next", "show_parameters"]
+__all__ = [
+    "show_comparison",
+    "show_documents",
+    "show_evaluations",
+    "show_mixture",
+    "show_nearest",
+    "show_next",
+    "show_parameters",
+]
 
 BAR = 40  # columns of the likeliest token's bar
 
@@ -59,6 +68,18 @@ def show_documents(console: Console, judged: Mapping[str, TextEvaluation]) -> No
         rows.append((name, len(one.documents), median, *ends))
     console.print()
     console.print(figures(headings, rows))
+
+
+def show_mixture(console: Console, mixture: Mixture) -> None:
+    """A row for each run, its weight and its perplexity on each text, and one for the mixture; then what they mean."""
+    rows: list[tuple[Value, ...]] = [
+        (run, weight, *(perplexity(text.alone[number]) for text in mixture.texts))
+        for number, (run, weight) in enumerate(zip(mixture.runs, mixture.weights, strict=True))
+    ]
+    rows.append(("mixture", None, *(perplexity(text.mixture) for text in mixture.texts)))
+    headings = ("", "weight", *(text.name for text in mixture.texts))
+    console.print(figures(headings, rows, digits={"weight": 4}))
+    say(console, f"Perplexity per token. The weights are those that are best on {mixture.texts[0].name}.")
 
 
 def show_next(console: Console, likeliest: Sequence[tuple[str, float]]) -> None:

@@ -1,4 +1,4 @@
-"""The commands that judge and use what was trained: nlp eval, generate, next, compare, inspect."""
+"""The commands that judge and use what was trained: nlp eval, mix, generate, next, compare, inspect."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ def register(app: typer.Typer) -> None:
     app.command()(generate)
     app.command("next")(next_words)
     app.command("eval")(evaluate)
+    app.command()(mix)
     app.command()(compare)
     app.command()(inspect)
 
@@ -127,31 +128,106 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    dynamic: Annotated[
+        bool,
+        typer.Option(
+            "--dynamic", help="Let the model go on learning from the text, each token judged before it is learnt."
+        ),
+    ] = False,
+    dynamic_rule: Annotated[
+        str | None,
+        typer.Option(
+            help="How it learns: sgd, or rms, which divides each weight's step by its usual gradient in the training "
+            "text. Default: rms where the run's data is there.",
+            show_default=False,
+        ),
+    ] = None,
+    dynamic_lr: Annotated[
+        float | None, typer.Option(help="Its learning rate. Default: sgd 0.2, rms 0.001.", show_default=False)
+    ] = None,
+    dynamic_steps: Annotated[
+        int | None, typer.Option(help="The tokens judged between two updates. Default: 5.", show_default=False)
+    ] = None,
+    dynamic_decay: Annotated[
+        float | None,
+        typer.Option(
+            help="The share of their way that weights are pulled back in every update. Default: 0.", show_default=False
+        ),
+    ] = None,
     json_file: JsonFile = None,
     device: Device = "cpu",
 ) -> None:
     """How well a trained model foresees texts: perplexity per token and per word, bits per character and per byte."""
     import nlp
     from nlp.commands.tables import show_documents, show_evaluations
+    from nlp.evaluation.dynamic import evaluate_dynamically
     from nlp.evaluation.scoring import evaluate_text
     from nlp.text.files import TextFile
 
     if documents not in (None, "line", "blank"):
         raise NlpError(f"--documents is line or blank, not {documents!r}")
-    settings: dict[str, Any] = {"context": _context(context), "documents": documents}
+    width = _context(context)
+    chosen: dict[str, Any] = {"rule": dynamic_rule, "lr": dynamic_lr, "steps": dynamic_steps, "decay": dynamic_decay}
+    learning = {name: value for name, value in chosen.items() if value is not None}
+    _check_dynamic(dynamic, learning, context)
     given = [*text, *(files or ())]
     for name in given:
         TextFile(name)  # a wrong path is told before hours are spent on the others
     paths = [Path(name) for name in given]
     language_model = nlp.load(run, device)
+    rule = _dynamic_rule(run, language_model, **learning) if dynamic else None
     judged = {}
     for path in paths:
         with _bar(path.name) as progress:
-            judged[str(path)] = evaluate_text(language_model, path, progress=progress, **settings)
+            settings: dict[str, Any] = {"documents": documents, "progress": progress}
+            if rule is not None:
+                judged[str(path)] = evaluate_dynamically(language_model, path, rule, **settings)
+            else:
+                judged[str(path)] = evaluate_text(language_model, path, context=width, **settings)
     show_evaluations(Console(), judged)
     if documents is not None:
         show_documents(Console(), judged)
     _write_json(json_file, {"run": str(run), "texts": {name: one.to_json() for name, one in judged.items()}})
+
+
+def mix(
+    runs: Annotated[list[Path], typer.Argument(help="Two folders that nlp train made, or more.", show_default=False)],
+    text: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A UTF-8 text to judge the mixture by; may be repeated. Default: the runs' own test text.",
+            metavar="<path>",
+            show_default=False,
+        ),
+    ] = None,
+    valid: Annotated[
+        str | None,
+        typer.Option(
+            help="A text to find the weights on. Default: the runs' own validation text.",
+            metavar="<path>",
+            show_default=False,
+        ),
+    ] = None,
+    json_file: JsonFile = None,
+    device: Device = "cpu",
+) -> None:
+    """Interpolate the probabilities of several runs, with the weights that are best on validation text."""
+    from nlp.commands.tables import show_mixture
+    from nlp.evaluation.mixture import mix
+    from nlp.text.files import TextFile
+
+    for name in [*([] if valid is None else [valid]), *(text or ())]:
+        TextFile(name)  # a wrong path is told before the models are read
+    with _bar("mixing") as progress:
+        mixture = mix(
+            runs,
+            valid=None if valid is None else Path(valid),
+            texts=[Path(name) for name in text or ()],
+            device=device,
+            progress=progress,
+        )
+    show_mixture(Console(), mixture)
+    _write_json(json_file, mixture.to_json())
 
 
 def compare(
@@ -234,6 +310,30 @@ def _context(value: str) -> Any:
     if value.isascii() and value.isdigit():
         return int(value)
     raise NlpError(f"--context is carried or a number of tokens, not {value!r}")
+
+
+def _check_dynamic(dynamic: bool, learning: dict[str, Any], context: str) -> None:
+    """Refuse options of dynamic evaluation that mean nothing as they stand."""
+    if learning and not dynamic:
+        raise NlpError(f"--dynamic-{next(iter(learning))} goes with --dynamic: give that too, or leave it out")
+    if learning.get("rule") not in (None, "sgd", "rms"):
+        raise NlpError(f"--dynamic-rule is sgd or rms, not {learning['rule']!r}")
+    if dynamic and context != "carried":
+        raise NlpError("--dynamic reads every token once, with the state carried: leave --context out")
+
+
+def _dynamic_rule(run: Path, language_model: Any, rule: str | None = None, **settings: Any) -> Any:
+    """The rule of dynamic evaluation; rms has its statistics from the run's training text."""
+    from nlp.evaluation.dynamic import Rule, gradient_rms
+    from nlp.text.prepare import is_prepared, load_prepared
+
+    plain = Rule(**settings)  # a wrong number is told before statistics are gathered
+    if rule == "sgd" or (rule is None and not is_prepared(run)):
+        return plain
+    if not is_prepared(run):
+        raise NlpError(f"--dynamic-rule rms needs the training text, and {run} has no data: choose sgd")
+    train = load_prepared(run).ids["train"]
+    return Rule(**settings, rms=gradient_rms(language_model.model, train, plain.steps))
 
 
 @contextmanager

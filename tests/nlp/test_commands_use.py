@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 from nlp_helpers import PATTERN, TINY, as_words, call, told_in_one_sentence, written
 
 import nlp
+from nlp.evaluation.dynamic import Rule, evaluate_dynamically, gradient_rms
+from nlp.evaluation.mixture import mix
 from nlp.evaluation.scoring import evaluate_text
 from nlp.generation.next_words import next_words
 from nlp.generation.writing import generate, generate_samples, likeliest_text
+from nlp.text.prepare import load_prepared
 
 pytest.importorskip("typer.testing", reason="the command line needs the nlp extra")
 
@@ -21,11 +26,12 @@ SMALL = as_words(TINY)
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a text and two runs on it: `run`, of words, and `letters`."""
+    """A folder with a text and runs on it: `run` and `brief`, of words, and `letters`."""
     folder = tmp_path_factory.mktemp("use")
     (folder / "book.txt").write_text(PATTERN * 80, encoding="utf-8")
     words = ["train", "--text", folder / "book.txt", *SMALL]
     assert call(*words, "--out", folder / "run", "--epochs", 8).exit_code == 0
+    assert call(*words, "--out", folder / "brief", "--epochs", 1, "--seed", 2).exit_code == 0
     assert call(*words, "--out", folder / "letters", "--level", "char", "--epochs", 1).exit_code == 0
     return folder
 
@@ -115,6 +121,57 @@ def test_eval_of_documents_and_windows(run: Path, home: Path) -> None:
     assert row[-4] == f"{min(document.perplexity for document in judged.documents):.2f}"
 
 
+def test_eval_learns_from_the_text_if_asked_to(run: Path, home: Path, tmp_path: Path) -> None:
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    Path("other.txt").write_text("the dog sat on the barn and ran to the mat\n" * 20, encoding="utf-8")
+    words = ["eval", run, "--text", "other.txt", "--json", "figures.json"]
+
+    def figures(*more: object) -> dict[str, object]:
+        result = call(*words, *more)
+        assert result.exit_code == 0, result.output
+        judged = json.loads(Path("figures.json").read_text(encoding="utf-8"))["texts"]["other.txt"]
+        assert f"Context of a token: {judged['context']}." in result.stdout
+        return judged
+
+    language_model, text = nlp.load(run), Path("other.txt")
+    rule = Rule(0.3, 3, 0.01)
+    sgd = evaluate_dynamically(language_model, text, rule, documents="line")
+    chosen = ["--dynamic", "--dynamic-lr", 0.3, "--dynamic-steps", 3, "--dynamic-decay", 0.01, "--documents", "line"]
+    assert figures(*chosen, "--dynamic-rule", "sgd")["documents"] == sgd.to_json()["documents"]
+    rms = gradient_rms(language_model.model, load_prepared(run).ids["train"])
+    usual = evaluate_dynamically(language_model, text, Rule(rms=rms))
+    assert figures("--dynamic")["nats"] == usual.nats
+    assert figures()["nats"] == evaluate_text(language_model, text).nats > usual.nats
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+    bare = tmp_path / "bare"  # a run whose training text is gone
+    shutil.copytree(run, bare, ignore=shutil.ignore_patterns("data"))
+    words[1] = bare
+    assert "(sgd, lr 0.2, decay 0)" in str(figures("--dynamic")["context"])
+    told_in_one_sentence([*words, "--dynamic", "--dynamic-rule", "rms"], "needs the training text, and ")
+
+
+# ---- mix ------------------------------------------------------------------------------------------------------------
+
+
+def test_mix_shows_weights_and_perplexities(run: Path, home: Path) -> None:
+    result = call("mix", run, home / "brief", "--json", "mixture.json")
+    assert result.exit_code == 0, result.output
+    mixture = mix([run, home / "brief"])
+    assert json.loads(Path("mixture.json").read_text(encoding="utf-8")) == json.loads(json.dumps(mixture.to_json()))
+    rows = [line.split() for line in result.stdout.splitlines()]
+    assert rows[0] == ["weight", "valid", "test"]
+    for number, weight in enumerate(mixture.weights):
+        alone = [f"{math.exp(text.alone[number]):.2f}" for text in mixture.texts]
+        assert rows[1 + number][-3:] == [f"{weight:.4f}", *alone]
+    assert rows[3] == ["mixture", *(f"{math.exp(text.mixture):.2f}" for text in mixture.texts)]
+    assert "best on valid" in result.stdout
+    book = home / "book.txt"
+    given = call("mix", run, home / "brief", "--text", book, "--valid", book)
+    assert given.exit_code == 0, given.output
+    assert f"best on {book}" in given.stdout
+
+
 # ---- compare and inspect --------------------------------------------------------------------------------------------
 
 
@@ -171,6 +228,18 @@ MISTAKES: dict[str, tuple[list[object], str]] = {
     "a context of one": (["eval", "RUN", "--text", BOOK, "--context", 1], "--context is carried or a number"),
     "documents of pages": (["eval", "RUN", "--text", BOOK, "--documents", "page"], "--documents is line or blank"),
     "no place for the figures": (["eval", "RUN", "--text", BOOK, "--json", "no/where.json"], "cannot be written"),
+    "a rate without --dynamic": (
+        ["eval", "RUN", "--text", BOOK, "--dynamic-lr", 1],
+        "--dynamic-lr goes with --dynamic",
+    ),
+    "a rule of thumb": (["eval", "RUN", "--text", BOOK, "--dynamic", "--dynamic-rule", "thumb"], "is sgd or rms"),
+    "a rate below 0": (["eval", "RUN", "--text", BOOK, "--dynamic", "--dynamic-lr", -1], "--dynamic-lr must be"),
+    "no steps": (["eval", "RUN", "--text", BOOK, "--dynamic", "--dynamic-steps", 0], "--dynamic-steps must be"),
+    "a decay above 1": (["eval", "RUN", "--text", BOOK, "--dynamic", "--dynamic-decay", 2], "--dynamic-decay must be"),
+    "windows that learn": (["eval", "RUN", "--text", BOOK, "--dynamic", "--context", 9], "leave --context out"),
+    "a mixture of one": (["mix", "RUN"], "two runs at least"),
+    "a mixture on no text": (["mix", "RUN", "RUN", "--text", "nowhere.txt"], "nowhere.txt does not exist"),
+    "a mixture by no text": (["mix", "RUN", "RUN", "--valid", ""], "the name of a text is empty: name a file"),
     "no runs": (["compare"], "Missing argument 'runs'"),
     "no place for the picture": (["compare", "RUN", "--out", "no/where.png"], "cannot be written"),
     "a picture of another kind": (["compare", "RUN", "--out", "x.jpg"], "let its name end in .png, .svg or .pdf"),
