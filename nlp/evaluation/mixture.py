@@ -43,7 +43,6 @@ Progress = Callable[[float], None]
 Losses = NDArray[np.floating[Any]]
 CLOSE_ENOUGH = 1e-7  # nats a token, between the weights found and the best ones
 MOST_ROUNDS = 10_000
-LEAST_WEIGHT = 1e-290  # so that a weight can grow again, and its logarithm is a number
 CHUNK = 1 << 18  # tokens looked at together, where the losses may lie on the disk
 
 
@@ -66,8 +65,7 @@ def best_weights(losses: Losses) -> NDArray[np.float64]:
         gains = _gains(losses, weights)
         if gains.max() <= math.exp(CLOSE_ENOUGH):
             break
-        weights = np.maximum(weights * gains, LEAST_WEIGHT)
-        weights /= weights.sum()
+        weights = weights * gains  # of sum 1 again, as p is the sum of all w_m p_m
     return weights
 
 

@@ -149,6 +149,9 @@ def test_the_first_segment_is_judged_by_the_trained_weights_and_the_next_is_not(
     still, moved = (dynamic(model, ids, Rule(lr, 4)) for lr in (0.0, 0.5))
     np.testing.assert_array_equal(moved[:4], still[:4])
     assert (moved[4:] != still[4:]).all()
+    before = weights_of(model)
+    for _ in dynamic_losses(model, ids[:5], Rule(0.5, 4)):  # no step where nothing follows that would profit
+        np.testing.assert_equal(weights_of(model), before)
 
 
 @given(st.text("abc \n", min_size=1, max_size=40), st.integers(1, 7), st.sampled_from([None, "line", "blank"]))
@@ -272,9 +275,12 @@ def test_a_rule_that_cannot_be_is_refused(settings: dict[str, Any]) -> None:
 
 
 def test_a_model_without_weights_is_refused() -> None:
-    for what in (lambda: dynamic(Counted(), np.arange(V), Rule()), lambda: gradient_rms(Counted(), np.arange(V))):
+    frozen = elman().requires_grad_(False)
+    for model in (Counted(), frozen):
         with pytest.raises(NlpError, match="no weights that gradients move"):
-            what()
+            dynamic(model, np.arange(V), Rule())
+        with pytest.raises(NlpError, match="no weights that gradients move"):
+            gradient_rms(model, np.arange(V))
 
 
 def test_statistics_of_another_model_are_refused() -> None:
