@@ -146,7 +146,10 @@ def evaluate(
         float | None, typer.Option(help="Its learning rate. Default: sgd 0.2, rms 0.001.", show_default=False)
     ] = None,
     dynamic_steps: Annotated[
-        int | None, typer.Option(help="The tokens judged between two updates. Default: 5.", show_default=False)
+        int | None,
+        typer.Option(
+            help="The tokens judged between two updates. Default: word and bpe 5, char and byte 20.", show_default=False
+        ),
     ] = None,
     dynamic_decay: Annotated[
         float | None,
@@ -324,9 +327,10 @@ def _check_dynamic(dynamic: bool, learning: dict[str, Any], context: str) -> Non
 
 def _dynamic_rule(run: Path, language_model: Any, rule: str | None = None, **settings: Any) -> Any:
     """The rule of dynamic evaluation; rms has its statistics from the run's training text."""
-    from nlp.evaluation.dynamic import Rule, gradient_rms
+    from nlp.evaluation.dynamic import STEPS, Rule, gradient_rms
     from nlp.text.prepare import is_prepared, load_prepared
 
+    settings.setdefault("steps", STEPS[language_model.tokenizer.level])
     plain = Rule(**settings)  # a wrong number is told before statistics are gathered
     if rule == "sgd" or (rule is None and not is_prepared(run)):
         return plain

@@ -41,6 +41,12 @@ if TYPE_CHECKING:
 __all__ = ["RMS", "SGD", "Rule", "dynamic_losses", "evaluate_dynamically", "gradient_rms"]
 
 SGD, RMS = "sgd", "rms"
+STEPS = {
+    "word": 5,
+    "bpe": 5,
+    "char": 20,
+    "byte": 20,
+}  # the tokens of a segment, by level, if none are said: the paper's
 RATES = {SGD: 0.2, RMS: 0.001}  # the learning rates if none is said, which did well on several texts
 EPSILON = 1.0  # times the mean rms: a weight whose gradient was hardly ever there, of a rare word, must not leap now
 STATISTICS_STREAMS = 32  # stretches of the training text read side by side
@@ -54,7 +60,7 @@ class Rule:
 
     Args:
         lr: the learning rate; None: a usual one.
-        steps: the tokens of a segment, after which the weights change. Krause et al.: 5 for words, 20 for characters.
+        steps: the tokens of a segment, after which the weights change.
         decay: how much of their way from the trained weights they are pulled back in every step, 0 to 1.
         rms: what `gradient_rms` gives for the model: the RMS form. None: plain SGD.
 
@@ -103,13 +109,14 @@ def evaluate_dynamically(
 ) -> TextEvaluation:
     """Judge a text as `evaluate_text` does, with the state carried, while the model learns from what was judged.
 
+    rule: None is plain SGD after every 5 tokens, at the levels char and byte after every 20, as Krause et al. have it.
     documents: as there; what was learnt is forgotten with the state where the next document begins, as each is judged
     by itself. At the end the model has the weights, gradients and mode that it came with.
 
     Raises NlpError for a model that has nothing to learn with, a text that is empty or cannot be read, and, as
     NotFiniteError, where learning spoilt the weights.
     """
-    chosen = rule or Rule()
+    chosen = rule or Rule(steps=STEPS[language_model.tokenizer.level])
 
     def nats_of(ids: np.ndarray, segments: Segments) -> NDArray[np.float64]:
         return _document_nats(language_model.model, ids, segments, chosen, progress)

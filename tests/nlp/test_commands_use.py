@@ -144,6 +144,9 @@ def test_eval_learns_from_the_text_if_asked_to(run: Path, home: Path, tmp_path: 
     assert figures()["nats"] == evaluate_text(language_model, text).nats > usual.nats
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
+    result = call("eval", home / "letters", "--text", "other.txt", "--dynamic")
+    assert "learning from every 20 tokens once judged (rms, lr 0.001, decay 0)" in result.stdout
+
     bare = tmp_path / "bare"  # a run whose training text is gone
     shutil.copytree(run, bare, ignore=shutil.ignore_patterns("data"))
     words[1] = bare

@@ -225,7 +225,7 @@ def test_only_what_may_be_trained_moves() -> None:
 
 
 def test_a_file_is_judged_like_its_text_and_progress_is_told(tmp_path: Path) -> None:
-    text = "abc cab\nbca\n" * 40
+    text = "abc cab\nbca\n" * 150
     (tmp_path / "text.txt").write_text(text, encoding="utf-8")
     shares: list[float] = []
     judged = evaluate_dynamically(letters_model(), tmp_path / "text.txt", progress=shares.append)
@@ -233,7 +233,8 @@ def test_a_file_is_judged_like_its_text_and_progress_is_told(tmp_path: Path) -> 
     assert shares == sorted(shares)
     assert shares[-1] == 1
     assert len(shares) > 1
-    assert judged.context.endswith("learning from every 5 tokens once judged (sgd, lr 0.2, decay 0)")
+    assert judged.context.endswith("learning from every 20 tokens once judged (sgd, lr 0.2, decay 0)")
+    assert Rule().in_words() == "learning from every 5 tokens once judged (sgd, lr 0.2, decay 0)"
 
 
 # ---- the device -----------------------------------------------------------------------------------------------------
