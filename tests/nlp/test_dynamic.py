@@ -129,6 +129,20 @@ def test_the_statistics_are_those_of_segments(streams: int, monkeypatch: pytest.
         np.testing.assert_allclose(one.numpy(), np.sqrt(square), rtol=1e-7, atol=1e-12)
 
 
+@pytest.mark.parametrize("divided", [False, True])
+def test_a_sparse_gradient_teaches_the_same(divided: bool) -> None:
+    model, ids = elman(), np.array([1, 2, 3, 1, 4, 1, 2, 0, 5, 6, 1, 2])
+    statistics, losses = [], []
+    for sparse in (False, True):
+        model.embedding.sparse = sparse
+        rms = gradient_rms(model, ids, 2)
+        statistics.append(rms)
+        losses.append(dynamic(model, ids, Rule(0.3, 2, 0.1, rms if divided else None)))
+    for dense, one in zip(*statistics, strict=True):
+        np.testing.assert_allclose(one.numpy(), dense.numpy(), rtol=1e-10)
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-10)
+
+
 # ---- what it must keep to -------------------------------------------------------------------------------------------
 
 
