@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from nlp.commands import train, tune, use
+from nlp.commands import study, train, tune, use
 from nlp.errors import NlpError
 
 __all__ = ["app", "main"]
@@ -55,6 +55,7 @@ app = typer.Typer(
 train.register(app)
 tune.register(app)
 use.register(app)
+study.register(app)
 
 
 def main() -> None:

@@ -1,0 +1,66 @@
+"""What comes out of a study, and how it is kept: a picture and all numbers as JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from nlp.disk import disk_errors, write_json
+from nlp.pictures import save
+from nlp.studies.size import Size
+from nlp.text import Prepared
+from nlp.versions import versions
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Ask", "Row", "Study", "never_stop", "write"]
+
+Ask = Callable[[str, float], bool]  # told what is being done and its share from 0 to 1: whether to go on
+Row = Sequence[str | float | None]
+
+
+class Study(Protocol):
+    """The numbers of a study: a frozen dataclass of plain values."""
+
+    def table(self) -> tuple[Sequence[str], list[Row]]:
+        """The headings and rows that say the most."""
+
+    def draw(self) -> Figure:
+        """The picture."""
+
+
+def never_stop(what: str, share: float) -> bool:
+    """An `Ask` that goes on to the end."""
+    return True
+
+
+def write(study: Any, name: str, folder: Path, size: Size, prepared: Prepared) -> tuple[Path, Path]:
+    """Leave NAME.json and NAME.png in the folder, which is made; returns their paths. Raises NlpError for the disk's.
+
+    The JSON has the numbers, the sizes, the text and the versions; what is no finite number is null there.
+    """
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    numbers, picture = folder / f"{name}.json", folder / f"{name}.png"
+    content = {
+        "study": name,
+        "size": asdict(size),
+        "text": {part: prepared.corpus[part] for part in ("name", "source", "sha256")},
+        "versions": versions(),
+        "result": _plain(asdict(study)),
+    }
+    write_json(numbers, content)
+    save(study.draw(), picture)
+    return numbers, picture
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
