@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from nlp.config import Config
 from nlp.errors import NlpError, did_you_mean
 from nlp.evaluation.scoring import perplexity
 from nlp.pictures import colour, dashes, finite, log_axis, new_figure, plain, whole_numbers
@@ -21,19 +22,22 @@ from nlp.text import Prepared
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["RATES", "Optimizers", "Trial", "study_optimizers"]
+__all__ = ["RATES", "Optimizers", "Trial", "chosen_rates", "study_optimizers"]
 
 RATES: dict[str, tuple[float, ...]] = {
-    "sgd": (1.0, 4.0, 16.0),
-    "momentum": (0.25, 1.0, 4.0),
-    "adagrad": (0.01, 0.03, 0.1),
-    "rmsprop": (0.001, 0.003, 0.01),
-    "adam": (0.003, 0.01, 0.03),
-    "adamw": (0.003, 0.01, 0.03),
+    "sgd": (4.0, 16.0, 64.0),
+    "momentum": (1.0, 4.0, 16.0),
+    "adagrad": (0.03, 0.1, 0.3),
+    "rmsprop": (0.003, 0.01, 0.03),
+    "adam": (0.01, 0.03, 0.1),
+    "adamw": (0.01, 0.03, 0.1),
     "nadam": (0.003, 0.01, 0.03),
-    "adadelta": (0.5, 1.0, 3.0),
+    "adadelta": (10.0, 30.0, 100.0),
 }
-MOMENTUM = 0.9
+SETTINGS: dict[str, dict[str, Any]] = {  # beside the rate, where PyTorch's defaults leave the name without a meaning
+    "momentum": {"optimizer": "sgd", "momentum": 0.9},
+    "adamw": {"optimizer": "adamw", "weight_decay": 0.01},
+}
 
 
 @dataclass(frozen=True)
@@ -59,12 +63,12 @@ class Optimizers:
 
     def table(self) -> tuple[Sequence[str], list[Row]]:
         """A row for each optimizer, the best first."""
-        headings = ("optimizer", "best rate", "of", "valid ppl", "seconds", "")
+        headings = ("optimizer", "best rate", "of these", "valid ppl", "seconds", "")
         rows: list[Row] = []
         for one in sorted(self.best(), key=lambda one: one.curve.best):
             rates = self.rates[one.optimizer]
             at_the_end = len(rates) > 1 and one.lr in (min(rates), max(rates))
-            note = "at the end of its rates" if at_the_end else ""
+            note = "at an end" if at_the_end else ""
             seconds = one.curve.valid_seconds[-1] if one.curve.valid_seconds else None
             tried = ", ".join(f"{rate:g}" for rate in rates)
             rows.append((one.optimizer, f"{one.lr:g}", tried, one.curve.best, seconds, note))
@@ -103,8 +107,8 @@ def study_optimizers(
 ) -> Optimizers:
     """Train the model once for each optimizer and each of its `rates`.
 
-    Adam's kin and the others have PyTorch's defaults; "momentum" is SGD with 0.9. Raises NlpError for an optimizer that
-    has no rates here, and for a rate that is not positive.
+    Beside the rate they have PyTorch's defaults; "momentum" is SGD with 0.9. The gradient is clipped for all of them at
+    the default norm. Raises NlpError for an optimizer that there is not, and for a rate that is not positive.
     """
     study = Optimizers({name: list(values) for name, values in rates.items()})
     planned = [(name, lr, _config(size, model, name, lr)) for name, values in rates.items() for lr in values]
@@ -126,7 +130,5 @@ def chosen_rates(names: Sequence[str]) -> dict[str, tuple[float, ...]]:
     return {name: RATES[name] for name in names}
 
 
-def _config(size: Size, model: str, name: str, lr: float) -> Any:
-    if name == "momentum":
-        return size.config(model=model, optimizer="sgd", momentum=MOMENTUM, lr=lr)
-    return size.config(model=model, optimizer=name, lr=lr)
+def _config(size: Size, model: str, name: str, lr: float) -> Config:
+    return size.config(**{"model": model, "optimizer": name, "lr": lr, **SETTINGS.get(name, {})})

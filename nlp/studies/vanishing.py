@@ -112,7 +112,7 @@ def study_vanishing(
     for radius in radii:
         _, model = _start("rnn", size, prepared)
         scale_to_radius(model, radius)
-        study.scaled.extend(reach(f"{radius:g}", model, input, target, lags))
+        study.scaled.extend(reach(f"radius {radius:g}", model, input, target, lags))
         study.radii.append(radius)
     for number, cell in enumerate(cells):
         trainer, model = _start(cell, size, prepared)
@@ -178,7 +178,7 @@ def scale_to_radius(model: RNNLM, radius: float) -> None:
 
 
 def _named(one: Reach) -> str:
-    return f"{one.name}, by {one.of}"
+    return one.name if one.name.startswith("radius") else f"{one.name.upper()}, by {one.of}"
 
 
 def _draw_reaches(axes: Axes, title: str, reaches: Sequence[Reach], looks: Sequence[tuple[int, str]]) -> None:
@@ -186,8 +186,7 @@ def _draw_reaches(axes: Axes, title: str, reaches: Sequence[Reach], looks: Seque
     for one, (number, style) in zip(reaches, looks, strict=True):
         k = np.arange(len(one.mean))
         mean, low, high = (_positive(values) for values in (one.mean, one.low, one.high))
-        label = f"{one.name.upper()}, by {one.of}" if one.name.isalpha() else f"radius {one.name}"
-        axes.plot(k, mean, color=colour(number), ls=style, lw=2, label=label)
+        axes.plot(k, mean, color=colour(number), ls=style, lw=2, label=_named(one))
         axes.fill_between(k, low, high, color=colour(number), alpha=0.12, lw=0)
     plain(axes, title)
     axes.set_xlabel("steps back, k")
