@@ -4,7 +4,7 @@ heart: then the training loss goes on falling while the validation loss rises.
 - Zaremba, Sutskever and Vinyals, "Recurrent neural network regularization" (2014): a new mask at every time step,
   between the layers alone.
 - Gal and Ghahramani, "A theoretically grounded application of dropout in recurrent neural networks" (2016): one mask
-  for all time steps of a window, and whole words.
+  for all time steps of a window ("locked"), and whole words.
 - Merity, Keskar and Socher, "Regularizing and optimizing LSTM language models" (2018): recurrent weights are dropped.
 """
 
@@ -34,10 +34,10 @@ def _kinds(rate: float) -> dict[str, dict[str, Any]]:
     """The options of each way."""
     return {
         "none": {},
-        "between layers (Zaremba)": {"dropout": rate},
-        "locked, and words (Gal)": {"dropout": rate, "locked": True, "dropout_words": rate / 5},
-        "recurrent weights (Merity)": {"weight_drop": rate},
-        "locked, and recurrent weights": {"dropout": rate, "locked": True, "weight_drop": rate},
+        "Zaremba": {"dropout": rate},
+        "Gal: locked + words": {"dropout": rate, "locked": True, "dropout_words": rate / 5},
+        "weight drop": {"weight_drop": rate},
+        "locked + weight drop": {"dropout": rate, "locked": True, "weight_drop": rate},
     }
 
 
@@ -61,8 +61,8 @@ class Dropout:
 
     def draw(self) -> Figure:
         """Training and validation perplexity over the epochs."""
-        figure = new_figure(11, 5.4, f"an LSTM, what is dropped is dropped with probability {self.rate:g}")
-        training, validation = figure.subplots(1, 2, sharey=True)
+        figure = new_figure(11, 5.4, f"an LSTM of one layer, with dropout of probability {self.rate:g}")
+        training, validation = figure.subplots(1, 2)
         for number, curve in enumerate(self.curves):
             epochs = range(1, len(curve.valid_losses) + 1)
             look: dict[str, Any] = {"color": colour(number), "lw": 2, "marker": "o", "ms": 3}

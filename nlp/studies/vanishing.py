@@ -75,6 +75,8 @@ class Vanishing:
         _draw_reaches(trained, "by cell, after training", self.trained, list(map(_place, self.trained)))
         title = "tanh RNN before training, by the spectral radius of W_h"
         _draw_reaches(scaled, title, self.scaled, [(number, "-") for number in range(len(self.scaled))])
+        for axes in (fresh, trained, scaled):
+            _finish(axes)
         self._draw_factors(factors)
         return figure
 
@@ -190,7 +192,11 @@ def _draw_reaches(axes: Axes, title: str, reaches: Sequence[Reach], looks: Seque
         axes.fill_between(k, low, high, color=colour(number), alpha=0.12, lw=0)
     plain(axes, title)
     axes.set_xlabel("steps back, k")
-    if reaches:
+
+
+def _finish(axes: Axes) -> None:
+    """Scales and legend, once everything is drawn in this panel and in the one whose scale it shares."""
+    if axes.get_lines():
         log_axis(axes)
         whole_numbers(axes)
         axes.legend(frameon=False, fontsize=9)
