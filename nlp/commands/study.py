@@ -55,11 +55,15 @@ def vanishing(
     ask: Ask,
     *,
     lags: Annotated[int, typer.Option(help="Steps back, at most.")] = 50,
+    radius: Annotated[
+        list[float] | None,
+        typer.Option(help="Spectral radius of W_h; may be repeated. Default: 0.5, 0.75, 1, 1.25 and 1.5."),
+    ] = None,
 ) -> Study:
     """How far back gradients reach: RNN, IRNN, GRU, LSTM, and an RNN by the spectral radius of W_h."""
-    from nlp.studies.vanishing import study_vanishing
+    from nlp.studies.vanishing import RADII, study_vanishing
 
-    return study_vanishing(prepared, size, ask, lags=lags)
+    return study_vanishing(prepared, size, ask, lags=lags, radii=radius or RADII)
 
 
 def exploding(

@@ -45,8 +45,8 @@ class Reach:
         return float((last / first) ** (1 / (len(self.mean) - 1))) if first > 0 else float("nan")
 
     def share(self, k: int) -> float:
-        """What is left of the norm k steps back."""
-        return self.mean[k] / self.mean[0]
+        """What is left of the norm k steps back; nan where there was none."""
+        return self.mean[k] / self.mean[0] if self.mean[0] > 0 else float("nan")
 
 
 def unrolled(model: RNNLM, input: Tensor) -> list[tuple[Tensor, ...]]:

@@ -83,10 +83,16 @@ class Vanishing:
     def _draw_factors(self, axes: Axes) -> None:
         axes.plot(self.radii, self.radii, color=GREY, lw=1, ls="--", label="linear: the radius itself")
         axes.plot(self.radii, [one.factor for one in self.scaled], "o-", color=colour(0), lw=2, label="tanh RNN")
+        for curve, one in self._trained_rnn():
+            axes.plot(curve.radii[-1], one.factor, "*", color=colour(1), ms=13, label="the same, trained")
         axes.set_xlabel("spectral radius of W_h")
         plain(axes, "what a step back multiplies the norm by")
         if self.radii:
             axes.legend(frameon=False, fontsize=9)
+
+    def _trained_rnn(self) -> list[tuple[Curve, Reach]]:
+        """The simple RNN's training and what came of it, where that is done."""
+        return [(curve, one) for curve in self.curves for one in self.trained if curve.name == one.name == "rnn"]
 
 
 def study_vanishing(

@@ -126,6 +126,13 @@ def test_vanishing_measures_every_cell_before_and_after_and_every_radius(prepare
     assert len(rows) == 12
 
 
+def test_a_study_comes_out_the_same_again_and_otherwise_with_another_seed(prepared: Prepared) -> None:
+    first, again = (study_vanishing(prepared, SIZE, cells=["lstm"], radii=[1.0], lags=2) for _ in range(2))
+    assert (first.fresh, first.scaled, first.trained) == (again.fresh, again.scaled, again.trained)
+    other = study_vanishing(prepared, replace(SIZE, seed=2), cells=["lstm"], radii=[1.0], lags=2)
+    assert other.fresh != first.fresh
+
+
 def test_clipping_changes_nothing_where_no_gradient_is_long_and_bounds_what_is(prepared: Prepared) -> None:
     size = replace(SIZE, epochs=4)
     study = study_exploding(prepared, size, lr=20.0, clips=(0.0, 1e6, 0.05))
@@ -269,7 +276,7 @@ def text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 WORDS = as_words({**SMALL, "epochs": 1})
 OWN: dict[str, list[object]] = {
-    "vanishing": ["--lags", 3],
+    "vanishing": ["--lags", 3, "--radius", 0.9, "--radius", 1.2],
     "exploding": ["--lr", 2, "--clip", 0, "--clip", 0.5],
     "optimizers": ["--optimizer", "adam", "--optimizer", "sgd", "--model", "gru"],
     "dropout": ["--rate", 0.3],
@@ -285,6 +292,9 @@ def test_a_study_from_the_command_line(name: str, text: Path) -> None:
     assert content["size"] == {**SMALL, "epochs": 1, "seed": 5}
     assert Path("here", f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert f"the picture is in here{os.sep}{name}.png" in result.stdout
+    if name == "vanishing":
+        assert content["result"]["lags"] == 3
+        assert content["result"]["radii"] == [0.9, 1.2]
     if name == "exploding":
         assert content["result"]["clips"] == [0.0, 0.5]
         assert content["result"]["lr"] == 2
@@ -316,6 +326,7 @@ MISTAKES: dict[str, tuple[list[object], str]] = {
     "no units": (["weights", "--hidden", 0], "--hidden must be at least 1"),
     "an unknown level": (["weights", "--level", "sound"], "--level is one of word, char"),
     "no lags": (["vanishing", "--lags", 0], "--lags is at least 1, not 0"),
+    "a radius of 0": (["vanishing", "--lags", 3, "--radius", 0], "a spectral radius is a positive number, not 0"),
     "too many lags": (["vanishing", "--lags", 500], "give a longer text or fewer --lags"),
     "a rate of nothing": (["dropout", "--rate", 0], "--rate is a probability above 0 and below 1, not 0"),
     "a rate of all": (["dropout", "--rate", 1], "--rate is a probability above 0 and below 1, not 1"),
