@@ -28,9 +28,9 @@ OUT = Path("studies")
 
 # By study, what differs from the defaults of `Size`: each takes a minute or two on two cores.
 SIZES: dict[str, dict[str, Any]] = {
-    "vanishing": {"tokens": 100_000, "epochs": 8},
+    "vanishing": {"tokens": 200_000, "epochs": 12},
     "exploding": {"epochs": 6},
-    "optimizers": {"epochs": 5},
+    "optimizers": {"epochs": 8},
     "dropout": {"level": "word", "tokens": 30_000, "hidden": 128, "epochs": 10, "bptt": 35},
     "weights": {"epochs": 6},
 }

@@ -40,12 +40,12 @@ class Exploding:
 
     def table(self) -> tuple[Sequence[str], list[Row]]:
         """The largest norm and loss on the way, and what training came to."""
-        headings = ("training", "largest norm", "largest loss", "last loss", "largest radius", "valid ppl", "")
+        headings = ("gradient", "largest norm", "largest loss", "last loss", "largest radius", "valid ppl", "")
         rows: list[Row] = []
         for curve in self.curves:
-            norm, loss = max(curve.norms, default=math.nan), max(curve.losses, default=math.nan)
-            last, radius = (curve.losses or [math.nan])[-1], max(curve.radii, default=math.nan)
-            rows.append((curve.name, f"{norm:.3g}", loss, last, radius, curve.last, "broke off" if curve.broke else ""))
+            columns = (curve.norms, curve.losses, curve.losses[-1:], curve.radii)
+            largest = [f"{max(column, default=math.nan):.3g}" for column in columns]
+            rows.append((curve.name, *largest, f"{curve.last:.4g}", "broke off" if curve.broke else ""))
         return headings, rows
 
     def draw(self) -> Figure:
@@ -83,7 +83,7 @@ def study_exploding(
     if not configs:
         raise NlpError("a study of clipping needs a norm to clip at: give one at least, 0 for none")
     for number, config in enumerate(configs):
-        name = f"clipped at {config.clip:g}" if config.clip else "not clipped"
+        name = f"clip {config.clip:g}" if config.clip else "no clipping"
         trainer, _ = start(config, prepared)
         curve = train(name, trainer, config, prepared, part_of(ask, name, number, len(configs)))
         if curve.stopped:

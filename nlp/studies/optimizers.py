@@ -26,11 +26,11 @@ __all__ = ["RATES", "Optimizers", "Trial", "chosen_rates", "study_optimizers"]
 
 RATES: dict[str, tuple[float, ...]] = {
     "sgd": (4.0, 16.0, 64.0),
-    "momentum": (1.0, 4.0, 16.0),
+    "momentum": (0.25, 1.0, 4.0),
     "adagrad": (0.03, 0.1, 0.3),
     "rmsprop": (0.003, 0.01, 0.03),
-    "adam": (0.01, 0.03, 0.1),
-    "adamw": (0.01, 0.03, 0.1),
+    "adam": (0.003, 0.01, 0.03),
+    "adamw": (0.003, 0.01, 0.03),
     "nadam": (0.003, 0.01, 0.03),
     "adadelta": (10.0, 30.0, 100.0),
 }

@@ -137,7 +137,7 @@ def test_clipping_changes_nothing_where_no_gradient_is_long_and_bounds_what_is(p
     size = replace(SIZE, epochs=4)
     study = study_exploding(prepared, size, lr=20.0, clips=(0.0, 1e6, 0.05))
     free, loose, tight = study.curves
-    assert [one.name for one in study.curves] == ["not clipped", "clipped at 1e+06", "clipped at 0.05"]
+    assert [one.name for one in study.curves] == ["no clipping", "clip 1e+06", "clip 0.05"]
     assert free.norms == loose.norms
     assert free.losses == loose.losses
     assert free.norms[0] > 0.05  # before clipping, so that one sees what was clipped
