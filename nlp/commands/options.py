@@ -13,7 +13,7 @@ from nlp.config import Config
 from nlp.options import Options
 from nlp.run_options import PANELS, TEXT
 
-__all__ = ["ConfigFile", "Preset", "text_sources", "with_options"]
+__all__ = ["ConfigFile", "Preset", "text_parameters", "text_sources", "with_options"]
 
 # The texts are no `Path` yet: that would make the folder "." of an empty name.
 Files = Annotated[list[str] | None, typer.Argument(help="Texts, as with --text.", show_default=False)]
@@ -65,6 +65,11 @@ _TEXTS = {
 }
 
 
+def text_parameters() -> list[inspect.Parameter]:
+    """The options that say where the text is, for a command that is put together; `text_sources` takes them."""
+    return [_parameter(name, annotation) for name, annotation in _TEXTS.items()]
+
+
 def text_sources(options: dict[str, Any]) -> dict[str, Any]:
     """The texts that were given, as `nlp.text.load_corpus` takes them; they are taken out of the options."""
     texts = {name: options.pop(name) for name in _TEXTS}
@@ -82,7 +87,7 @@ def with_options(kind: type[Options]) -> Callable[[Callable[..., Any]], Callable
         hints = get_type_hints(command, include_extras=True)
         own = [one for one in inspect.signature(command).parameters.values() if one.kind is not one.VAR_KEYWORD]
         parameters = [
-            *(_parameter(name, annotation) for name, annotation in _TEXTS.items()),
+            *text_parameters(),
             *(one.replace(annotation=hints[one.name], kind=one.KEYWORD_ONLY) for one in own),
             *(_parameter(name, _spoken(kind, name)) for name in sorted(kind.fields(), key=panel)),
         ]

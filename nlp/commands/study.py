@@ -12,9 +12,9 @@ import typer
 from rich.console import Console
 
 from nlp.commands.figures import figures, say
-from nlp.commands.options import Files, Texts, Train, Valid, text_sources
-from nlp.config import TEXT
+from nlp.commands.options import text_parameters, text_sources
 from nlp.options import flag
+from nlp.run_options import TEXT
 from nlp.studies.size import Size
 
 if TYPE_CHECKING:
@@ -123,10 +123,6 @@ def weights(prepared: Prepared, size: Size, ask: Ask) -> Study:
 
 
 def _shared(
-    files: Files = None,
-    text: Texts = None,
-    train: Train = None,
-    valid: Valid = None,
     level: Annotated[
         str | None, typer.Option(help="What a token is: word, char, byte or bpe.", rich_help_panel=TEXT)
     ] = None,
@@ -142,7 +138,7 @@ def _shared(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Where the random numbers start.", rich_help_panel=SIZE)] = None,
 ) -> None:
-    """The options that every study has."""
+    """The options that every study has beside those of its text."""
 
 
 def _as_command(own: Run) -> Callable[..., None]:
@@ -150,13 +146,17 @@ def _as_command(own: Run) -> Callable[..., None]:
     name = own.__name__
 
     def command(**given: Any) -> None:
-        texts = {part: given.pop(part) for part in ("files", "text", "train", "valid")}
+        texts = text_sources(given)
         out = given.pop("out")
         chosen = {field.name: given.pop(field.name, None) for field in fields(Size)}
         size = Size(**{**SIZES[name], **{option: value for option, value in chosen.items() if value is not None}})
-        _run(name, own, text_sources(**texts, test=None), out, size, given)
+        _run(name, own, texts, out, size, given)
 
-    parameters = [*_parameters(_shared), *(one for one in _parameters(own) if one.kind is one.KEYWORD_ONLY)]
+    parameters = [
+        *text_parameters(),
+        *_parameters(_shared),
+        *(one for one in _parameters(own) if one.kind is one.KEYWORD_ONLY),
+    ]
     parameters = [one.replace(kind=one.KEYWORD_ONLY) for one in parameters]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {one.name: one.annotation for one in parameters}

@@ -35,7 +35,7 @@ def _kinds(rate: float) -> dict[str, dict[str, Any]]:
     return {
         "none": {},
         "Zaremba": {"dropout": rate},
-        "Gal: locked + words": {"dropout": rate, "locked": True, "dropout_words": rate / 5},
+        "Gal": {"dropout": rate, "locked": True, "dropout_words": rate / 5, "dropout_recurrent": rate},
         "weight drop": {"weight_drop": rate},
         "locked + weight drop": {"dropout": rate, "locked": True, "weight_drop": rate},
     }

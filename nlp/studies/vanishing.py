@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import minigrad
-from minigrad import nn
 from nlp.config import Config
 from nlp.errors import NlpError, counted
 from nlp.models.rnn_lm import RNNLM
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["RADII", "Vanishing", "become_identity", "scale_to_radius", "study_vanishing"]
+__all__ = ["RADII", "Vanishing", "scale_to_radius", "study_vanishing"]
 
 CELLS = ("rnn", "irnn", "gru", "lstm")
 RADII = (0.5, 0.75, 1.0, 1.25, 1.5)
@@ -153,25 +152,11 @@ def _stretches(prepared: Prepared, lags: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _config(cell: str, size: Size) -> Config:
-    return size.config(model="rnn" if cell == "irnn" else cell, lr=LR[cell], clip=1.0)
+    return size.config(model=cell, lr=LR[cell], clip=1.0)
 
 
 def _start(cell: str, size: Size, prepared: Prepared) -> tuple[Trainer, RNNLM]:
-    trainer, model = start(_config(cell, size), prepared)
-    if cell == "irnn":
-        become_identity(model)
-    return trainer, model
-
-
-def become_identity(model: RNNLM) -> None:
-    """Make a tanh RNN of one layer an IRNN: ReLU, W_h the identity, input weights from N(0, 0.001), biases 0."""
-    (layer,) = model.layers
-    layer.nonlinearity = "relu"
-    with minigrad.no_grad():
-        nn.init.eye_(layer.weight_hh_l0)
-        nn.init.normal_(layer.weight_ih_l0, std=0.001)
-        nn.init.zeros_(layer.bias_ih_l0)
-        nn.init.zeros_(layer.bias_hh_l0)
+    return start(_config(cell, size), prepared)
 
 
 def scale_to_radius(model: RNNLM, radius: float) -> None:

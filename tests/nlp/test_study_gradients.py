@@ -18,7 +18,7 @@ from nlp.models.rnn_lm import RNNLM
 from nlp.studies.cliff import START, STEPS, WANTED, descend, error, study_cliff
 from nlp.studies.gradients import gradient_norms, reach, unrolled
 from nlp.studies.training import recurrent_weight, spectral_radius
-from nlp.studies.vanishing import become_identity, scale_to_radius
+from nlp.studies.vanishing import scale_to_radius
 
 V, H, B, T = 5, 4, 2, 6
 SEEDS = st.integers(0, 2**31)
@@ -28,9 +28,7 @@ Host = np.ndarray[Any, Any]
 def model_of(cell: str, seed: int, hidden: int = H) -> RNNLM:
     """A small model with weights large enough that every step matters."""
     minigrad.manual_seed(seed)
-    model = RNNLM(V, hidden, hidden, layers=1, dropout=0.5, cell="rnn" if cell == "irnn" else cell)
-    if cell == "irnn":
-        become_identity(model)
+    model = RNNLM(V, hidden, hidden, layers=1, dropout=0.5, cell=cell)
     with minigrad.no_grad():
         for parameter in model.parameters():
             parameter.add_(minigrad.randn(*parameter.shape) * 0.4)
@@ -193,8 +191,7 @@ def test_of_a_linear_network_the_ratio_tends_to_the_spectral_radius(seed: int, r
 
 def test_an_irnn_that_is_active_everywhere_hands_the_gradient_on_as_it_is() -> None:
     minigrad.manual_seed(0)
-    model = RNNLM(V, H, H, layers=1, cell="rnn")
-    become_identity(model)
+    model = RNNLM(V, H, H, layers=1, cell="irnn")
     np.testing.assert_array_equal(recurrent_weight(model), np.eye(H))
     assert model.layers[0].weight_ih_l0.abs().max().item() < 0.01
     with minigrad.no_grad():
@@ -205,8 +202,7 @@ def test_an_irnn_that_is_active_everywhere_hands_the_gradient_on_as_it_is() -> N
 
 def test_of_dead_units_nothing_comes_back_and_the_means_leave_it_out() -> None:
     minigrad.manual_seed(0)
-    model = RNNLM(V, H, H, layers=1, cell="rnn")
-    become_identity(model)
+    model = RNNLM(V, H, H, layers=1, cell="irnn")
     with minigrad.no_grad():
         model.layers[0].bias_ih_l0.fill_(-1.0)
     (one,) = reach("irnn", model, *tokens(0), 2)
