@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from nlp.commands import study, train, tune, use
+from nlp.commands import study, train, train_words, tune, use, words
 from nlp.errors import NlpError
 
 __all__ = ["app", "main"]
@@ -46,7 +46,7 @@ class OneSentence(TyperGroup):
 
 app = typer.Typer(
     cls=OneSentence,
-    help="Train recurrent language models, judge them, and let them write.",
+    help="Train language models and word vectors, judge them, and let them write.",
     pretty_exceptions_enable=False,
     add_completion=False,
     no_args_is_help=True,
@@ -56,6 +56,8 @@ train.register(app)
 tune.register(app)
 use.register(app)
 study.register(app)
+words.register(app)
+train_words.register(words.words)
 
 
 def main() -> None:

@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+import minigrad
 from nlp.config import Config
 from nlp.options import flag
+from nlp.run_folder import BEST, LAST, RunFolder
 from nlp.text import Corpus, Vocabulary, make_tokenizer
+from nlp.training.experiment import Experiment
 
 PATTERN = "the cat sat on the mat and the dog ran to the red barn\n"
 TINY = {"embedding": 12, "hidden": 12, "layers": 1, "dropout": 0.0, "bptt": 8, "batch_size": 4, "epochs": 2, "lr": 0.02}
@@ -103,3 +106,40 @@ def same_search(search: Any, other: Any) -> None:
     assert trials_with_weights(search) == trials_with_weights(other)
     ours, theirs = (json.loads((one.folder.path / "best.json").read_text()) for one in (search, other))
     assert ours == theirs
+
+
+# ---- runs -----------------------------------------------------------------------------------------------------------
+
+
+def finish(experiment: Experiment) -> Any:
+    """Train to the end; what it came to."""
+    with experiment:
+        for _ in experiment.train():
+            pass
+        return experiment.finish()
+
+
+def leave(experiment: Experiment, after: int) -> None:
+    """Stop after so many events, with a checkpoint there, and a few events later, which are lost."""
+    with experiment:
+        events = experiment.train()
+        for _ in zip(range(after), events, strict=False):
+            pass
+        experiment.save()
+        for _ in zip(range(3), events, strict=False):
+            pass
+
+
+def same_run(run: Path, other: Path) -> None:
+    """The same weights byte by byte, the same checkpoint but for the clock, the same metrics."""
+    assert (run / BEST).read_bytes() == (other / BEST).read_bytes()
+    ours, theirs = (minigrad.load(one / LAST)["trainer"] for one in (run, other))
+    for name, value in ours["model"].items():
+        np.testing.assert_array_equal(value.numpy(), theirs["model"][name].numpy())
+    lines, expected = (list(map(timeless_record, RunFolder.open(one).metrics())) for one in (run, other))
+    assert lines == expected
+
+
+def timeless_record(record: dict[str, Any]) -> dict[str, Any]:
+    """Without what the clock decides, and without the reason of an end that was put off."""
+    return {name: value for name, value in record.items() if name not in ("seconds", "tokens_per_second", "end")}

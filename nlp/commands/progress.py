@@ -15,12 +15,13 @@ from nlp.commands.figures import duration, figures, say, size, tokens_by_part
 from nlp.config import Config
 from nlp.evaluation.scoring import perplexity
 from nlp.tasks.language_modelling import Results
+from nlp.tasks.word_vectors import VectorResults
 from nlp.training.events import Epoch, Step, Tick
 from nlp.training.experiment import Experiment
 from nlp.training.rehearsal import Rehearsal
 from nlp.training.stopping import listening_for_stop
 
-__all__ = ["Display", "LanguageModelDisplay", "parameters_of", "reading", "show_rehearsal", "show_until_stopped"]
+__all__ = ["Display", "LanguageModelDisplay", "VectorDisplay", "reading", "show_rehearsal", "show_until_stopped"]
 
 EPOCH_LINE = "{:>5}  {:>10}  {:>10}  {:>9}  {:>8}  {:>7}  {}"
 
@@ -190,6 +191,32 @@ class LanguageModelDisplay(Display):
         say(self.console, results.sample)
         self.console.print()
         say(self.console, f"everything is in {path}; write more with: nlp generate {path}")
+
+
+class VectorDisplay(Display):
+    """Shows the learning of word vectors, by its loss."""
+
+    def about(self) -> Table:
+        """Text, tokens, vocabulary and model."""
+        experiment = self.experiment
+        config, corpus = experiment.config, experiment.corpus
+        grid = Table.grid(padding=(0, 2))
+        grid.add_row("text", corpus["source"])
+        grid.add_row("tokens", tokens_by_part(corpus))
+        grid.add_row("vocabulary", f"{len(experiment.vocabulary):,}")
+        shape = f"{config.model}, vectors of {config.size}, windows of {config.window} on each side"
+        grid.add_row("model", f"{shape}, {parameters_of(experiment.model):,} parameters")
+        return grid
+
+    def results(self, results: VectorResults) -> None:
+        """The words that are near to some frequent ones."""
+        path = self.experiment.folder.path
+        self.console.print()
+        say(self.console, f"best weights: validation loss {self.measured(results.valid_loss)}; nearest words:")
+        for word, near in results.neighbours.items():
+            say(self.console, f"  {word}: {', '.join(other for other, _ in near)}")
+        self.console.print()
+        say(self.console, f"everything is in {path}; see more with: nlp words near {path} WORD")
 
 
 def parameters_of(model: Any) -> int:

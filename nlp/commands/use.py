@@ -67,8 +67,8 @@ def generate(
     device: Device = "cpu",
 ) -> None:
     """Write a text with a trained model, shown as it is written."""
-    import nlp
     from nlp.generation.writing import generate, generate_samples, likeliest_text
+    from nlp.language_model import load_language_model
 
     drawing = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
     sampling: dict[str, Any] = {name: value for name, value in drawing.items() if value is not None}
@@ -77,7 +77,7 @@ def generate(
         raise NlpError(
             "--beam looks for the likeliest text: leave out --temperature, --top-k, --top-p, --seed, --samples"
         )
-    language_model = nlp.load(run, device)
+    language_model = load_language_model(run, device)
     _name_unknown(language_model, prompt)
     texts: list[Any]
     if beam is not None:
@@ -98,11 +98,11 @@ def next_words(
     device: Device = "cpu",
 ) -> None:
     """The likeliest next words after a text, with their probabilities. (nlp next RUN "the students opened their")"""
-    import nlp
     from nlp.commands.tables import show_next
     from nlp.generation.next_words import next_words, visible
+    from nlp.language_model import load_language_model
 
-    language_model = nlp.load(run, device)
+    language_model = load_language_model(run, device)
     _name_unknown(language_model, text)
     likeliest = next_words(language_model, text, count)
     show_next(Console(), [(visible(language_model.tokenizer, token), share) for token, share in likeliest])
@@ -161,10 +161,10 @@ def evaluate(
     device: Device = "cpu",
 ) -> None:
     """How well a trained model foresees texts: perplexity per token and per word, bits per character and per byte."""
-    import nlp
     from nlp.commands.tables import show_documents, show_evaluations
     from nlp.evaluation.dynamic import evaluate_dynamically
     from nlp.evaluation.scoring import evaluate_text
+    from nlp.language_model import load_language_model
     from nlp.text.files import TextFile
 
     if documents not in (None, "line", "blank"):
@@ -177,7 +177,7 @@ def evaluate(
     for name in given:
         TextFile(name)  # a wrong path is told before hours are spent on the others
     paths = [Path(name) for name in given]
-    language_model = nlp.load(run, device)
+    language_model = load_language_model(run, device)
     rule = _dynamic_rule(run, language_model, **learning) if dynamic else None
     judged = {}
     for path in paths:
@@ -265,12 +265,12 @@ def inspect(
     ] = False,
 ) -> None:
     """The parameters of a trained model in numbers, and which words it takes for alike."""
-    import nlp
     from nlp.commands.tables import show_nearest, show_parameters
     from nlp.evaluation.look import frequent_tokens, nearest, summaries
     from nlp.generation.next_words import visible
+    from nlp.language_model import load_language_model
 
-    language_model = nlp.load(run)
+    language_model = load_language_model(run)
     chosen = word or frequent_tokens(language_model, words=not tokens)
     neighbours = nearest(language_model, chosen, count)
     show_parameters(Console(), summaries(language_model.model))

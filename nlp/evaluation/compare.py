@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nlp.errors import NlpError
 from nlp.evaluation.scoring import perplexity
+from nlp.language_model import load_language_model
 from nlp.pictures import colour, dashes, finite, log_axis, new_figure, plain, save, whole_numbers
 from nlp.run_folder import RunFolder
 from nlp.text.prepare import CORPUS, DATA, read_description
@@ -93,7 +94,7 @@ def summarize(runs: Sequence[Path]) -> list[RunSummary]:
 
 
 def _summarize(folder: RunFolder, name: str) -> RunSummary:
-    language_model = folder.load()
+    language_model = load_language_model(folder.path)
     records = list(folder.metrics())
     epochs = [record for record in records if record["kind"] == "epoch"]
     results = [record for record in records if record["kind"] == "results"]

@@ -31,9 +31,8 @@ from minigrad.backend import to_host
 from nlp.disk import disk_errors
 from nlp.errors import NlpError
 from nlp.evaluation.scoring import WINDOW, perplexity
-from nlp.language_model import LanguageModel
+from nlp.language_model import LanguageModel, load_language_model
 from nlp.models.token_model import TokenModel
-from nlp.run_folder import RunFolder
 from nlp.text import EvaluationBatches
 from nlp.text.prepare import encode_text, load_prepared
 
@@ -187,7 +186,7 @@ def mix(
     """
     if len(runs) < 2:
         raise NlpError("a mixture needs two runs at least: name another")
-    mixed = [_load(run, device) for run in runs]
+    mixed = [load_language_model(run, device) for run in runs]
     _expect_same_tokens(runs, mixed)
     with tempfile.TemporaryDirectory(prefix="nlp-mix-") as folder:
         named = _texts(runs, mixed[0], valid, texts, Path(folder))
@@ -200,13 +199,6 @@ def mix(
                 judged.append(MixtureText(name, len(ids) - 1, alone, mixture_loss(losses, weights)))
     assert weights is not None  # there is always a text to find them on
     return Mixture(tuple(str(run) for run in runs), tuple(weights.tolist()), tuple(judged))
-
-
-def _load(run: str | Path, device: str) -> LanguageModel:
-    loaded = RunFolder.open(run).load(device)
-    if not isinstance(loaded, LanguageModel):
-        raise NlpError(f"{run} is no language model: only models that foresee tokens can be mixed")
-    return loaded
 
 
 def _expect_same_tokens(runs: Sequence[str | Path], mixed: Sequence[LanguageModel]) -> None:

@@ -144,8 +144,9 @@ def draw_ids(
 ) -> Iterator[Ids]:
     """Token after token that may follow the ids `context` (T), for `rows` texts side by side: (B,) at a time, no end.
 
-    The ids in `never` are not drawn. Row i is what `seed + i` alone gives, however many rows there are; without a seed
-    the texts differ each time. Leaves the model in evaluation mode. Raises NlpError for a seed outside 64 bits.
+    The ids in `never` are not drawn, unless nothing else is possible. Row i is what `seed + i` alone gives, however
+    many rows there are; without a seed the texts differ each time. Leaves the model in evaluation mode. Raises NlpError
+    for a seed outside 64 bits.
     """
     first = minigrad.Generator().seed() if seed is None else seed
     if not 0 <= first < SEEDS:
@@ -161,7 +162,10 @@ def _draw(
     scores, state = reader.begin(context)
     scores, state = scores[every], reader.select(state, every)
     while True:
-        scores[:, never] = -np.inf
+        allowed = scores.copy()
+        allowed[:, never] = -np.inf
+        stuck = ~np.isfinite(allowed.max(axis=1))  # a model of counts may foresee nothing else: then it is drawn
+        scores = np.where(stuck[:, None], scores, allowed)
         ids = np.array([sampling.draw(row, generator) for row, generator in zip(scores, generators, strict=True)])
         yield ids
         scores, state = reader.read(ids[None], state)

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nlp_helpers import PATTERN, TINY, as_words, random_corpus, tiny
+from nlp_helpers import PATTERN, TINY, as_words, finish, random_corpus, same_run, tiny
 
 import minigrad
 import nlp
@@ -31,34 +31,12 @@ OPTIONS = {"dropout": 0.4, "layers": 2, "epochs": 3, "weight_drop": 0.2, "tied":
 CORPUS = random_corpus(3)
 
 
-def finish(experiment: Experiment) -> None:
-    with experiment:
-        for _ in experiment.train():
-            pass
-        experiment.finish()
-
-
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that nobody disturbed."""
     out = tmp_path_factory.mktemp("resume") / "straight"
     finish(Experiment.create(tiny(**OPTIONS), CORPUS, out))
     return out
-
-
-def same(run: Path, other: Path) -> None:
-    """The same weights byte by byte, the same checkpoint but for the clock, the same metrics."""
-    assert (run / BEST).read_bytes() == (other / BEST).read_bytes()
-    ours, theirs = (minigrad.load(one / LAST)["trainer"] for one in (run, other))
-    for name, value in ours["model"].items():
-        np.testing.assert_array_equal(value.numpy(), theirs["model"][name].numpy())
-    lines, expected = (list(map(timeless, RunFolder.open(one).metrics())) for one in (run, other))
-    assert lines == expected
-
-
-def timeless(record: dict[str, Any]) -> dict[str, Any]:
-    """Without what the clock decides, and without the reason of an end that was put off."""
-    return {name: value for name, value in record.items() if name not in ("seconds", "tokens_per_second", "end")}
 
 
 @settings(max_examples=8)
@@ -78,7 +56,7 @@ def test_left_anywhere_and_resumed_it_leaves_the_same_bytes(
                 pass
         experiment = Experiment.resume(run)
     finish(experiment)
-    same(run, straight)
+    same_run(run, straight)
 
 
 def test_a_finished_run_can_be_trained_longer_as_if_that_had_been_asked_for(tmp_path: Path, straight: Path) -> None:
@@ -86,7 +64,7 @@ def test_a_finished_run_can_be_trained_longer_as_if_that_had_been_asked_for(tmp_
     shutil.copytree(straight, longer)
     finish(Experiment.resume(longer, epochs=5))
     finish(Experiment.create(tiny(**{**OPTIONS, "epochs": 5}), CORPUS, tmp_path / "asked"))
-    same(longer, tmp_path / "asked")
+    same_run(longer, tmp_path / "asked")
     assert RunFolder.open(longer).read_config().epochs == 5
 
 
@@ -96,7 +74,7 @@ def test_resuming_a_finished_run_only_judges_it_again(tmp_path: Path, straight: 
     experiment = Experiment.resume(again)
     assert list(experiment.train()) == []
     finish(experiment)
-    same(again, straight)
+    same_run(again, straight)
 
 
 def test_a_run_that_broke_off_before_its_first_checkpoint_begins_again(tmp_path: Path, straight: Path) -> None:
@@ -105,7 +83,7 @@ def test_a_run_that_broke_off_before_its_first_checkpoint_begins_again(tmp_path:
     with Experiment.resume(run) as experiment:
         assert any("no checkpoint yet" in note for note in experiment.notes)
         finish(experiment)
-    same(run, straight)
+    same_run(run, straight)
 
 
 def test_a_run_that_broke_off_while_its_text_was_read_reads_it_again_from_wherever_it_is_called(
@@ -194,7 +172,7 @@ def test_without_the_best_weights_file_the_checkpoint_s_best_are_loaded(tmp_path
         np.testing.assert_array_equal(value.numpy(), best[name].numpy())
 
 
-def test_data_that_is_gone_is_read_again_if_the_text_is_still_the_same(text: Path, tmp_path: Path) -> None:
+def test_data_that_is_gone_is_read_again_if_the_text_is_still_the_same_run(text: Path, tmp_path: Path) -> None:
     run, quiet = tmp_path / "run", tmp_path / "quiet"
     finish(Experiment.create(tiny(epochs=3), {"text": [text]}, quiet))
     finish(Experiment.create(tiny(epochs=1), {"text": [text]}, run))
@@ -209,7 +187,7 @@ def test_data_that_is_gone_is_read_again_if_the_text_is_still_the_same(text: Pat
     experiment = Experiment.resume(run, epochs=3)
     assert experiment.notes == ["the run's data was gone, so the text was read again"]
     finish(experiment)
-    same(run, quiet)
+    same_run(run, quiet)
 
 
 def spoil_last(content: Any) -> Any:
@@ -276,7 +254,7 @@ def test_a_full_disk_loses_nothing_and_says_so(tmp_path: Path, straight: Path, m
     experiment.close()
     assert not list(run.glob(".*.tmp"))
     finish(Experiment.resume(run))
-    same(run, straight)
+    same_run(run, straight)
 
 
 def test_numbers_that_are_none_lose_nothing_and_training_goes_on_with_smaller_steps(tmp_path: Path) -> None:
@@ -364,5 +342,5 @@ def test_killed_again_and_again_it_comes_to_the_same_bytes(text: Path, tmp_path:
         process = start("--resume", run)
     process.communicate(timeout=120)
     assert process.returncode == 0
-    same(run, quiet)
+    same_run(run, quiet)
     assert not list(run.glob(".*.tmp"))

@@ -1,0 +1,189 @@
+"""Word vectors as a run: learned, left and resumed to the same bytes, loaded, and what does not go refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+from nlp_helpers import PATTERN, call, finish, leave, same_run, told_in_one_sentence, written
+
+import nlp
+from nlp.errors import NlpError
+from nlp.keyed_vectors import KeyedVectors
+from nlp.options import flag
+from nlp.run_folder import RunFolder
+from nlp.text import EOS, UNK, Corpus
+from nlp.training.experiment import Experiment
+from nlp.vector_config import WORD2VEC, Model, VectorConfig
+
+CASES: dict[str, dict[str, Any]] = {
+    **{model: {"model": model} for model in get_args(Model)},
+    "hierarchical": {"model": "skip-gram", "negatives": 0},
+    "shared": {"model": "cbow", "shared": 8},
+    "glove in pieces": {"model": "glove", "batch_size": 7},
+}
+
+
+def config_of(case: str, **options: Any) -> VectorConfig:
+    return VectorConfig.choose(**{"size": 6, "window": 2, "epochs": 2, "min_count": 1, **CASES[case], **options})
+
+
+def two_worlds(sentences: int) -> Corpus:
+    """Sentences of two kinds, whose words never meet."""
+    draw = np.random.default_rng(0)
+    kinds = (["sun", "moon", "star", "sky"], ["fish", "boat", "sea", "salt"])
+    lines = [" ".join(draw.choice(kinds[number % 2], 6)) + "\n" for number in range(sentences)]
+    return Corpus.of_texts("worlds", "two kinds of sentences", train="".join(lines), valid="".join(lines[:20]))
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case != "glove in pieces"])
+def test_words_that_stand_together_come_near_to_each_other(case: str, tmp_path: Path) -> None:
+    model = CASES[case]["model"]
+    word2vec = {"subsample": 0.0, "batch_size": 20, "lr": 0.1} if model in WORD2VEC else {}
+    config = config_of(case, epochs=8, **word2vec)
+    results = finish(Experiment.create(config, two_worlds(600), tmp_path / "run"))
+    assert np.isfinite(results.valid_loss)
+    vectors = nlp.load(tmp_path / "run")
+    assert isinstance(vectors, KeyedVectors)
+    assert sorted(vectors.words) == sorted(["sun", "moon", "star", "sky", "fish", "boat", "sea", "salt"])
+    own, other = (
+        np.mean([vectors.unit[vectors.index(a)] @ vectors.unit[vectors.index(b)] for a, b in pairs])
+        for pairs in ([("sun", "moon"), ("sky", "star"), ("fish", "sea")], [("sun", "fish"), ("sky", "boat")])
+    )
+    assert own > other + 0.2
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_run_that_is_left_goes_on_to_the_same_bytes(case: str, tmp_path: Path) -> None:
+    corpus = Corpus.of_texts("pattern", "a sentence repeated", train=PATTERN * 40, valid=PATTERN * 6)
+    config = config_of(case, **({} if "batch_size" in CASES[case] else {"batch_size": 60}))
+    finish(Experiment.create(config, corpus, tmp_path / "straight"))
+    leave(Experiment.create(config, corpus, tmp_path / "left"), after=5)
+    with Experiment.resume(tmp_path / "left") as experiment:
+        leave(experiment, after=4)
+    finish(Experiment.resume(tmp_path / "left"))
+    same_run(tmp_path / "left", tmp_path / "straight")
+
+
+def test_the_vectors_are_those_of_words_alone_in_the_order_of_the_vocabulary(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    finish(Experiment.create(config_of("skip-gram", min_count=70), two_worlds(100), run))
+    vectors = nlp.load(run)
+    content = json.loads((run / "vocabulary.json").read_text(encoding="utf-8"))
+    assert UNK in json.dumps(content)
+    assert UNK not in vectors.words
+    assert EOS not in vectors.words
+    with Experiment.resume(run) as experiment:
+        ids = [experiment.vocabulary.id_of(word) for word in vectors.words]
+        np.testing.assert_array_equal(vectors.vectors, experiment.model.vectors()[ids])
+
+
+# ---- options --------------------------------------------------------------------------------------------------------
+
+WRONG: dict[str, list[Any]] = {
+    "lowercase": ["yes"],
+    "max_minutes": [0.0],
+    "seed": [-1],
+    "device": [0],
+    "threads": [0],
+    "checkpoint_minutes": [0.0],
+    "min_count": [0],
+    "vocab_size": [1],
+    "model": ["word2vec"],
+    "size": [0],
+    "window": [0],
+    "subsample": [-1e-3],
+    "negatives": [-1],
+    "shared": [-1],
+    "x_max": [0.0],
+    "alpha": [0.0],
+    "hidden": [0],
+    "activation": ["relu"],
+    "optimizer": ["adamw"],
+    "lr": [0.0],
+    "schedule": ["cosine"],
+    "batch_size": [1],
+    "epochs": [0],
+    "patience": [-1],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in WRONG.items() for value in values])
+def test_a_wrong_value_is_refused_by_its_option_s_name(name: str, value: Any) -> None:
+    with pytest.raises(NlpError) as caught:
+        VectorConfig(**{**VectorConfig.choose().to_json(), name: value})
+    assert str(caught.value).startswith(flag(name))
+
+
+def test_every_option_has_a_wrong_value_above() -> None:
+    assert set(WRONG) == set(VectorConfig.fields())
+
+
+@pytest.mark.parametrize("model", get_args(Model))
+def test_every_model_s_defaults_go_together_and_can_be_given_again(model: str) -> None:
+    config = VectorConfig.choose(model=model)
+    assert VectorConfig.choose(**config.to_json()) == config
+    assert all(str(getattr(config, name)) in said for name, said in VectorConfig.defaults_in_words().items())
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"shared": 5, "negatives": 0}, "--shared noise words are negatives"),
+        ({"optimizer": "adam"}, "--model skip-gram adds up a stretch of updates"),
+        ({"model": "glove", "negatives": 3}, "--negatives goes with --model skip-gram or cbow, not with glove"),
+        ({"model": "cbow", "hidden": 3}, "--hidden goes with --model collobert-weston, not with cbow"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(NlpError) as caught:
+        VectorConfig.choose(**options)
+    assert str(caught.value).startswith(said)
+
+
+# ---- the command line -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of nlp words train."""
+    home = tmp_path_factory.mktemp("words")
+    (home / "text.txt").write_text("".join(PATTERN for _ in range(60)))
+    options = ("--min-count", 1, "--size", 5, "--epochs", 1, "--out", home / "run")
+    result = call("words", "train", "--text", home / "text.txt", *options)
+    assert result.exit_code == 0, result.output
+    assert "nearest words" in result.stdout
+    return home / "run"
+
+
+def test_a_run_goes_on_with_the_command_that_began_it(run: Path) -> None:
+    again = call("words", "train", "--resume", run, "--epochs", 2)
+    assert again.exit_code == 2  # the learning rate falls to the last epoch
+    assert "--epochs 1, on which its --schedule linear depends, not 2" in again.stderr
+    told_in_one_sentence(["train", "--resume", run], f"go on with nlp words train --resume {run}")
+    assert call("words", "train", "--resume", run).exit_code == 0
+    assert RunFolder.open(run).command() == "nlp words train"
+
+
+@pytest.mark.parametrize("command", [["generate"], ["next"], ["inspect"], ["compare"]])
+def test_what_needs_a_language_model_says_so(command: list[str], run: Path) -> None:
+    told_in_one_sentence([*command, run], f"{run} was made by nlp words train: what is needed here is a language model")
+
+
+@pytest.mark.parametrize(
+    ("model", "content", "said"),
+    [
+        *((model, b"", "t is empty: give a file with text in it") for model in get_args(Model)),
+        ("collobert-weston", b"a b\n", "a window of 11 words needs a text as long, and this one has 3 tokens"),
+    ],
+)
+def test_texts_too_short_to_learn_from_are_told(
+    model: str, content: bytes, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words: list[object] = ["words", "train", "--model", model, "--min-count", 1, "--train", written("t", content)]
+    told_in_one_sentence([*words, "--valid", "t"], said)
+    assert not Path("runs").exists()
