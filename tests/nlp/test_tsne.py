@@ -1,0 +1,90 @@
+"""t-SNE: its gradient is that which minigrad finds, its neighbourhoods have the perplexity asked for, clusters stay."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minigrad
+from nlp.errors import NlpError
+from nlp.evaluation.tsne import joint_probabilities, map_gradient, squared_distances, tsne
+
+
+def cloud(seed: int, count: int, size: int = 5) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((count, size))
+
+
+@given(st.integers(0, 1000), st.integers(3, 12))
+def test_the_gradient_is_that_of_the_divergence(seed: int, count: int) -> None:
+    p = joint_probabilities(cloud(seed, count), 2.0)
+    start = cloud(seed + 1, count, 2)
+    places = minigrad.tensor(start, requires_grad=True)
+    apart = ((places[:, None] - places) ** 2).sum(2)
+    closeness = (1 - minigrad.eye(count, dtype=minigrad.float64)) / (1 + apart)
+    q = closeness / closeness.sum()
+    other = minigrad.tensor(~np.eye(count, dtype=bool))
+    probabilities = minigrad.tensor(p)[other]
+    (probabilities * (probabilities / q[other]).log()).sum().backward()
+    # p is not quite 1 in all: the least probabilities are not 0.
+    np.testing.assert_allclose(map_gradient(p, start), places.grad.numpy(), rtol=1e-6, atol=1e-9)
+
+
+@given(st.integers(0, 1000), st.integers(6, 30), st.floats(-6, 6), st.floats(1.2, 4))
+def test_neighbourhoods_have_the_perplexity_asked_for(seed: int, count: int, size: float, perplexity: float) -> None:
+    points = cloud(seed, count) * 10**size
+    p = joint_probabilities(points, perplexity)
+    np.testing.assert_allclose(p, p.T)
+    assert p.sum() == pytest.approx(1, abs=1e-6)
+    distances = ((points[:, None] - points) ** 2).sum(2)
+    expected = np.zeros((count, count))
+    for i in range(count):  # plainly: each Gaussian's precision by halving
+        others = np.arange(count) != i
+        low, high = 0.0, 1e4 / np.median(distances[i])
+        for _ in range(200):
+            beta = (low + high) / 2
+            row = np.exp(-beta * (distances[i][others] - distances[i][others].min()))
+            row /= row.sum()
+            entropy = -(row[row > 0] * np.log(row[row > 0])).sum()
+            low, high = (beta, high) if entropy > np.log(perplexity) else (low, beta)
+        expected[i, others] = row
+    np.testing.assert_allclose(p, np.maximum((expected + expected.T) / (2 * count), 1e-12), rtol=1e-4, atol=1e-9)
+
+
+@given(st.integers(0, 1000))
+def test_squared_distances_are_those_of_a_plain_loop(seed: int) -> None:
+    points = cloud(seed, 6)
+    plain = [[sum((x - y) ** 2 for x, y in zip(a, b, strict=True)) for b in points] for a in points]
+    np.testing.assert_allclose(squared_distances(points), plain, atol=1e-12)
+
+
+def test_clusters_stay_together_and_come_apart() -> None:
+    """Of three clusters that a shadow would lay over each other, each word's nearest on the map is of its own."""
+    cluster = np.repeat(np.arange(3), 12)
+    points = 4 * np.eye(40)[cluster + 10] + 0.6 * cloud(0, 36, 40)
+    places = tsne(points, cloud(1, 36, 2), perplexity=8.0)
+    apart = squared_distances(places)
+    np.fill_diagonal(apart, np.inf)
+    assert (cluster[apart.argmin(axis=1)] == cluster).all()
+    inside = [np.sqrt(apart[np.ix_(cluster == k, cluster == k)][np.triu_indices(12, 1)]).max() for k in range(3)]
+    between = np.sqrt(apart[cluster[:, None] != cluster]).min()
+    assert between > 0.5 * max(inside)
+    np.testing.assert_array_equal(tsne(points, cloud(1, 36, 2), perplexity=8.0), places)
+    # Nor does it depend on how large the first places are.
+    np.testing.assert_allclose(
+        tsne(points, 2 * cloud(1, 36, 2), perplexity=8.0, steps=20),
+        tsne(points, cloud(1, 36, 2), perplexity=8.0, steps=20),
+    )
+
+
+@pytest.mark.parametrize("points", [np.zeros((4, 3)), np.repeat(cloud(0, 2), 3, axis=0), cloud(0, 3) * 1e-150])
+def test_points_in_one_place_are_no_trouble(points: np.ndarray) -> None:
+    with np.errstate(all="raise", under="ignore"):
+        places = tsne(points, points[:, :2], perplexity=50.0, steps=60)
+    assert np.isfinite(places).all()
+
+
+def test_a_perplexity_below_1_is_told() -> None:
+    with pytest.raises(NlpError, match=r"--perplexity is a number of neighbours, at least 1, not 0\.5"):
+        tsne(cloud(0, 5), cloud(0, 5, 2), perplexity=0.5)
