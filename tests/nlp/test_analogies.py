@@ -93,6 +93,14 @@ def test_where_all_words_are_given_there_is_no_answer() -> None:
     assert evaluate_analogies(vectors, {"s": [("a", "b", "c", "a")]}).total == Section("total", 0, 1, 0)
 
 
+def test_a_word_in_another_case_is_the_same_answer() -> None:
+    rows = [[1, 0, 0], [1, 1, 0], [1, 0, 1], [-1, 0, 0], [1, 1, 1]]
+    vectors = KeyedVectors(("a", "b", "c", "d", "D"), np.array(rows, dtype=np.float32))
+    asked = {"s": [("a", "b", "c", "d")]}
+    assert evaluate_analogies(vectors, asked).total.correct == 1  # it is D that is found, which d stands for
+    assert evaluate_analogies(vectors, asked, case_insensitive=False).total.correct == 0
+
+
 @pytest.mark.parametrize("fold", [False, True])
 def test_gensim_counts_the_same(fold: bool, tmp_path: Path) -> None:
     gensim = pytest.importorskip("gensim")

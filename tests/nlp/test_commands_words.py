@@ -80,6 +80,7 @@ def test_eval_by_files_that_are_named(file: Path) -> None:
     assert re.search(r"^total +0 +0 +4 *$", few, re.MULTILINE)
     pairs = call("words", "eval", file, "--pairs", "p.csv", "--restrict", 2).stdout
     assert pairs == "Pairs of p.csv: Spearman's rho not defined over 1 pair, 3 left out.\n"
+    assert "over 2 pairs, 2 left out" in call("words", "eval", file, "--pairs", "p.csv", "--match-case").stdout
 
 
 def test_export_writes_both_formats(file: Path) -> None:

@@ -59,6 +59,22 @@ def test_squared_distances_are_those_of_a_plain_loop(seed: int) -> None:
     np.testing.assert_allclose(squared_distances(points), plain, atol=1e-12)
 
 
+def test_the_first_step_goes_down_the_gradient_for_a_p_four_times_as_large() -> None:
+    points, start = cloud(0, 12), cloud(1, 12, 2)
+    first = 1e-4 * start / start.std(axis=0).max()
+    gradient = map_gradient(4 * joint_probabilities(points, 3.0), first)
+    expected = first - 100 * np.where(gradient > 0, 1.2, 0.8) * gradient
+    np.testing.assert_allclose(tsne(points, start, perplexity=3.0, steps=1), expected - expected.mean(axis=0))
+
+
+def test_in_the_end_the_places_are_in_the_middle_and_at_rest() -> None:
+    points = cloud(0, 25)
+    places = tsne(points, cloud(1, 25, 2), perplexity=5.0)
+    np.testing.assert_allclose(places.mean(axis=0), 0, atol=1e-9)
+    assert np.abs(map_gradient(joint_probabilities(points, 5.0), places)).max() < 1e-4
+    assert places.std() > 1
+
+
 def test_clusters_stay_together_and_come_apart() -> None:
     """Of three clusters that a shadow would lay over each other, each word's nearest on the map is of its own."""
     cluster = np.repeat(np.arange(3), 12)

@@ -102,6 +102,7 @@ def test_pairs_are_read_from_tables_of_both_kinds(content: bytes, tmp_path: Path
         (b"a,b,c\n\nd,e,f\n", "line 3 of {} is not"),
         (b"love\tsex\t6\nlove\tsex\tnan\n", "line 2 of {} is not"),
         (b'love,"sex,6\n', "line 1 of {} is not"),
+        (b'love,sex,6\nlove,"sex"x,6\n', "line 2 of {} is not"),
         (b"love,sex,6\nlove," + b"x" * 200_000 + b",1\n", "line 2 of {} is not"),
         (b"a,b,c\n# nothing\n", "{} has no pairs"),
         (b"", "{} is empty"),
