@@ -131,9 +131,9 @@ def _label(axes: Axes, coordinates: Values, words: Sequence[str]) -> None:
     anchors = axes.transData.transform(coordinates) * points_per_pixel
     for text in texts:
         text.remove()
-    for word, place, anchor, centre, size in zip(
-        words, coordinates, anchors, place_labels(anchors, sizes), sizes, strict=True
-    ):
+    frame = np.array(axes.bbox.extents) * points_per_pixel
+    centres = place_labels(anchors, sizes, frame)
+    for word, place, anchor, centre, size in zip(words, coordinates, anchors, centres, sizes, strict=True):
         gap = np.maximum(np.abs(centre - anchor) - size / 2, 0).max()
         line: dict[str, Any] = {
             "arrowprops": {"arrowstyle": "-", "color": GREY, "lw": 0.4, "shrinkA": 0, "shrinkB": DOT}
@@ -150,11 +150,12 @@ def _label(axes: Axes, coordinates: Values, words: Sequence[str]) -> None:
         )
 
 
-def place_labels(anchors: Values, sizes: Values) -> Values:
+def place_labels(anchors: Values, sizes: Values, frame: Values) -> Values:
     """The centre (N, 2) of each label, given the points (N, 2) and the labels' widths and heights (N, 2), all alike.
 
-    One after the other, each in that place around its point where it covers least of the points and of the labels
-    before it: beside it, above or below, across the corners, and the same further off. Of places as good, the first.
+    One after the other, each in that place around its point where it covers least of the points, of the labels before
+    it and of what is outside the frame (left, bottom, right, top): beside it, above or below, across the corners, and
+    the same further off. Of places as good, the first.
     """
     dots = np.concatenate([anchors - DOT, anchors + DOT], axis=1)  # N, 4: left, bottom, right, top
     taken = np.empty_like(dots)
@@ -165,7 +166,8 @@ def place_labels(anchors: Values, sizes: Values) -> Values:
         candidates = anchor + directions * (distances + size / 2)
         boxes = np.concatenate([candidates - size / 2, candidates + size / 2], axis=1)
         covered = _overlap(boxes, np.concatenate([taken[:number], dots])).sum(axis=1)
-        best = int(covered.argmin())
+        outside = size.prod() - _overlap(boxes, frame[None])[:, 0]
+        best = int(np.round(covered + outside, 6).argmin())  # rounded, so that nothing is nothing everywhere
         centres[number], taken[number] = candidates[best], boxes[best]
     return centres
 
