@@ -60,6 +60,27 @@ SAID = {
         r"second derivative is cut off:\n    GradcheckError: .* analytic 0, numeric",
         r"LogBias: \d+ properties hold\n",
     ],
+    "08": [
+        r"4-grams, modified Kneser-Ney +counts +2\.\d+ +[45]\d%\n",
+        r"5-grams, modified Kneser-Ney +counts +2\.\d+ +\d\d+%\n",
+        r"window of 4 words +\d+ +2\.[67]",
+        r"LSTM +\d+ +2\.\d+ +(9\d|100)%",
+        r"drawn words",
+    ],
+    "09": [
+        r"pairs of skip-gram: \w+-\w+ ",
+        r"skip-gram .* queen \d",
+        r"CBOW .* queen \d",
+        r"GloVe ",
+        r"Collobert and Weston ",
+    ],
+    "10": [
+        r"spectral radius 0\.8: \d\.\de-0\d",
+        r"RNN, by h +\d\.\de-0\d",
+        r"LSTM, forget gate open .* 0\.9\d a step",
+        r"IRNN, as it starts .* 1\.00 a step",
+        r"clipped from .* to 1\.00",
+    ],
 }
 
 

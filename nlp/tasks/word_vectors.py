@@ -14,7 +14,7 @@ from nlp.models.glove import GloVe
 from nlp.models.skip_gram import SkipGram
 from nlp.models.word_vectors import WordVectors
 from nlp.tasks import on_device
-from nlp.text import EOS, UNK, Prepared, Tokenizer, Vocabulary
+from nlp.text import Prepared, Tokenizer, Vocabulary
 from nlp.text.contexts import ContextWindows, CorruptedWindows, stretch_length
 from nlp.text.cooccurrence import CooccurrenceBatches, count_cooccurrences
 from nlp.training.curves import draw_curves
@@ -70,8 +70,7 @@ class WordVectorLearning:
         self, config: VectorConfig, model: WordVectors, vocabulary: Vocabulary, tokenizer: Tokenizer
     ) -> KeyedVectors:
         """The vectors of all words but the tokens that stand for none."""
-        words = [id for id, token in enumerate(vocabulary.tokens) if token not in (UNK, EOS)]
-        return KeyedVectors(tuple(vocabulary.tokens[id] for id in words), model.vectors()[words])
+        return KeyedVectors.of_vocabulary(vocabulary, model.vectors(), tokenizer.specials)
 
     def finish(self, experiment: Experiment) -> VectorResults:
         """See which words are near to each other, and draw the curves."""
