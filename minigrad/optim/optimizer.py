@@ -20,6 +20,7 @@ from minigrad.core.rows import Rows
 from minigrad.core.tensor import Tensor, wrap
 from minigrad.core.views import count_write
 from minigrad.nn.parameter import clear_gradients, held_gradient
+from minigrad.optim.gathered import Gathered
 
 Settings = dict[str, Any]  # a group: its "params", and a value for each of the optimizer's settings
 State = dict[str, Any]  # of one parameter: tensors such as "momentum_buffer", and counts
@@ -46,6 +47,7 @@ class Optimizer:
         self.defaults = defaults
         self.state: defaultdict[Tensor, State] = defaultdict(dict)
         self.param_groups: list[Settings] = []
+        self._gathered = Gathered()
         self.steps_taken = 0  # for the schedulers, which should come after
         groups = self._listed(params)
         if not groups:
@@ -141,6 +143,8 @@ class Optimizer:
                     self._check_gradient(gradient, group)
                     moves.append((parameter, gradient, group))
         self.steps_taken += 1
+        if self._ours():
+            moves = self._gathered.move(self, moves)
         with self._together(moves):
             for parameter, gradient, group in moves:
                 p, state = parameter._array, self.state[parameter]
@@ -153,12 +157,12 @@ class Optimizer:
         return loss
 
     def _together(self, moves: Sequence[tuple[Tensor, Any, Settings]]) -> AbstractContextManager[None]:
-        """Where the updates of all parameters may be put off and done at once, as a GPU likes it.
+        """Where the updates of all parameters may be put off and done at once, as a GPU likes it."""
+        return kernels.of(moves[0][0]._array).together() if moves and self._ours() else nullcontext()
 
-        Not those of a subclass of somebody's own: it may read a parameter that it has just had updated.
-        """
-        ours = all(method.__module__.startswith("minigrad.optim.") for method in (self._update, self._update_rows))
-        return kernels.of(moves[0][0]._array).together() if moves and ours else nullcontext()
+    def _ours(self) -> bool:
+        """Whether the updates are minigrad's: somebody's own may read a parameter that it has just had updated."""
+        return all(method.__module__.startswith("minigrad.optim.") for method in (self._update, self._update_rows))
 
     def _check_gradient(self, gradient: Any, group: Settings) -> None:
         """Raise RuntimeError for a kind of gradient that cannot be taken; asked for all before the first one moves."""
