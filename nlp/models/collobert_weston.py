@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 import minigrad
 import minigrad.nn.functional as F
 from minigrad import Tensor, nn
+from nlp.errors import NlpError
 from nlp.models.word_vectors import WordVectors, mean_of, on_host
 
 __all__ = ["CollobertWeston"]
@@ -31,13 +32,15 @@ class CollobertWeston(WordVectors):
         size: D.
         hidden: H.
         window: the number of words a side; W = 2 * window + 1.
-        activation: a: "hardtanh", as in 2011, or "tanh".
+        activation: a: "hardtanh", as in 2011, or "tanh". Raises NlpError for another.
     """
 
     def __init__(
         self, vocabulary: int, size: int = 50, hidden: int = 100, *, window: int = 5, activation: str = "hardtanh"
     ) -> None:
         super().__init__()
+        if activation not in ACTIVATIONS:
+            raise NlpError(f"the hidden units of collobert-weston are hardtanh or tanh, not {activation!r}")
         self.embedding = nn.Embedding(vocabulary, size, sparse=True)  # of variance 1: smaller ones stay in a's middle,
         # where it is the identity and the score a sum over the words, which cannot say what fits to what
         width = (2 * window + 1) * size

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import minigrad
 from minigrad import optim
 from minigrad.testing import standin
+from nlp.errors import NlpError
 from nlp.models.collobert_weston import CollobertWeston
 from nlp.text.contexts import CorruptedWindows
 
@@ -103,5 +104,5 @@ def test_it_runs_the_same_on_the_stand_in_device() -> None:
 
 
 def test_another_activation_is_refused() -> None:
-    with pytest.raises(KeyError):
+    with pytest.raises(NlpError, match="hardtanh or tanh, not 'relu'"):
         CollobertWeston(V, activation="relu")
