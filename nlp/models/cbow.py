@@ -7,22 +7,75 @@ Shapes: M words of a stretch of text, D the size of a vector.
 
 from __future__ import annotations
 
+from typing import Any
+
 import minigrad
-import minigrad.nn.functional as F
 from minigrad import Tensor
-from minigrad.backend import Array
+from minigrad.backend import Array, namespace
 from nlp.models.word2vec import Word2Vec
 
-__all__ = ["CBOW"]
+__all__ = ["CBOW", "window_spread", "window_sums"]
+
+BLOCK = 32  # rows: a product of matrices with bands this short is quick, and few of their entries are wasted
 
 
 @minigrad.primitive
-def mean_of_sum(input: Array, size: Array) -> Array:
-    """A sum of `size` vectors as their mean; each of them gets the mean's gradient, whole."""
-    return input / size
+def window_sums(input: Array, inside: Array) -> Array:
+    """The sum of the rows (M, D) in the window of each place: row i + j - w counts as often as inside[i, j] (M, 2w + 1)
+    says."""
+    xp = namespace(input)
+    M, D = input.shape
+    w = inside.shape[1] // 2
+    bands = _bands(inside, input.dtype)
+    N, B, width = bands.shape
+    padded = xp.zeros((N * B + 2 * w, D), input.dtype)
+    padded[w : w + M] = input
+    places = B * xp.arange(N)[:, None] + xp.arange(width)  # N, B + 2w
+    return (bands @ xp.take(padded, places, axis=0)).reshape(N * B, D)[:M]
 
 
-mean_of_sum.vjp(input=lambda g: g)
+@minigrad.primitive
+def window_spread(input: Array, inside: Array) -> Array:
+    """The transpose of `window_sums`: to each row the sum of the rows (M, D) in whose windows it is."""
+    xp = namespace(input)
+    M, D = input.shape
+    w = inside.shape[1] // 2
+    bands = _bands(inside, input.dtype)
+    N, B, _ = bands.shape
+    padded = xp.zeros((N, B, D), input.dtype)
+    padded.reshape(N * B, D)[:M] = input
+    parts = bands.swapaxes(1, 2) @ padded  # N, B + 2w, D
+    spread = xp.zeros((N + 1, B, D), input.dtype)
+    spread[:N] = parts[:, :B]
+    spread[1:, : 2 * w] += parts[:, B:]  # what a block's windows have of the next one
+    return spread.reshape((N + 1) * B, D)[w : w + M]
+
+
+window_sums.vjp(input=lambda g, inside: window_spread(g, inside))
+window_spread.vjp(input=lambda g, inside: window_sums(g, inside))
+
+
+def _bands(inside: Array, dtype: Any) -> Array:
+    """Which rows each place adds up, as a matrix for each block of B places: (N, B, B + 2w) for N blocks.
+
+    Row i has its 2w + 1 entries from column i on. A row that is one too long, cut anew to B + 2w, moves on by one for
+    each row before it.
+    """
+    M, entries = inside.shape
+    B = max(BLOCK, entries - 1)  # not less than 2w, so that windows reach no further than one block on
+    N = -(-M // B)
+    rows = namespace(inside).zeros((N * B, B + entries), dtype)
+    rows[:M, :entries] = inside
+    return rows.reshape(N, B * (B + entries))[:, : B * (B + entries - 1)].reshape(N, B, B + entries - 1)
+
+
+@minigrad.primitive
+def means_of_sums(input: Array, inside: Array) -> Array:
+    """The sums over windows (M, D) as means; each of the vectors in it gets the mean's gradient, whole."""
+    return input / inside.sum(1, dtype=input.dtype)[:, None]
+
+
+means_of_sums.vjp(input=lambda g: g)
 
 
 class CBOW(Word2Vec):
@@ -31,16 +84,11 @@ class CBOW(Word2Vec):
     The derivative would give each of n words 1 / n of the mean's gradient. The program word2vec gives it to each of
     them whole, and so does this class: the learning rates in use are meant for it.
 
-    `input` is where the window of each word begins and ends in the stretch (M, 2), `target` the words of the stretch
-    (M,), as `nlp.text.contexts.ContextWindows` gives them with `predict_centre`.
+    `input` says which of the w words on either side of each are in its window (M, 2w + 1), `target` are the words of
+    the stretch (M,), as `nlp.text.contexts.ContextWindows` gives them with `predict_centre`.
     """
 
     def predictions(self, input: Tensor, target: Tensor) -> tuple[Tensor, Tensor, None]:
-        """The mean of each window, and its middle word. Windows overlap: a sum over one is taken as the difference of
-        two running sums, so that the work does not depend on how wide they are."""
-        first, end = input[:, 0], input[:, 1]
+        """The mean of each window, and its middle word."""
         rows = self.embedding(target)  # M, D
-        nothing = minigrad.zeros(1, rows.shape[1], dtype=rows.dtype, device=rows.device)
-        running = minigrad.cat([nothing, rows.cumsum(0)])  # M + 1, D
-        sums = F.embedding(end, running) - F.embedding(first, running) - rows
-        return mean_of_sum(sums, (end - first - 1).to(rows.dtype).unsqueeze(1)), target, None
+        return means_of_sums(window_sums(rows, input), input), target, None

@@ -24,10 +24,12 @@ __all__ = [
     "keep_probabilities",
     "pairs_in_windows",
     "stretch_length",
+    "words_in_windows",
 ]
 
 Ids = NDArray[np.integer]
 Places = NDArray[np.int64]
+Stretch = tuple[NDArray[np.int64] | NDArray[np.bool_], Places]
 
 
 def keep_probabilities(counts: ArrayLike, threshold: float) -> NDArray[np.float64]:
@@ -54,6 +56,15 @@ def stretch_length(counts: ArrayLike, threshold: float, *, most: float = 4.0, lo
     occurrences = np.asarray(counts, dtype=np.float64)
     share = (occurrences * keep_probabilities(occurrences, threshold)).max() / occurrences.sum()
     return int(np.clip(most / share, 2, longest))
+
+
+def words_in_windows(reach: NDArray[np.integer], window: int) -> NDArray[np.bool_]:
+    """(M, 2 * window + 1): whether, in a row of M words, the word j - `window` places on from word i is in its window
+    of `reach[i]` words a side; the word itself is not."""
+    M = len(reach)
+    away = np.arange(-window, window + 1)
+    place = np.arange(M)[:, None] + away
+    return (abs(away) <= reach[:, None]) & (away != 0) & (place >= 0) & (place < M)
 
 
 def bounds_of_windows(reach: NDArray[np.integer]) -> Places:
@@ -92,7 +103,8 @@ class ContextWindows:
         window: the largest number of words a side.
         subsample: the threshold t of `keep_probabilities`; 0 keeps all words.
         bptt: how many tokens of the text a stretch has: see `stretch_length`.
-        predict_centre: for CBOW, the other way about: (where windows begin and end (M, 2), words (M,)).
+        predict_centre: for CBOW, the other way about: (which words are in windows (M, 2 * window + 1), bool, as
+            `words_in_windows` has it, words (M,)).
 
     All draws come from `minigrad.default_generator`; only iterating, which is for validation, gives the same stretches
     each time. Raises NlpError for fewer than two tokens, and for a window or length below 1.
@@ -120,26 +132,27 @@ class ContextWindows:
         self.keep = keep_probabilities(counts, subsample)
         self.steps = len(ids)
 
-    def window(self, start: int, length: int) -> tuple[Places, Places]:
+    def window(self, start: int, length: int) -> Stretch:
         """What `length` tokens from `start` on give; both arrays are empty where fewer than two words are kept."""
         return self._drawn(start, length, minigrad.default_generator)
 
     def __len__(self) -> int:
         return -(-self.steps // self.bptt)
 
-    def __iter__(self) -> Iterator[tuple[Places, Places]]:
+    def __iter__(self) -> Iterator[Stretch]:
         generator = Generator(0)
         for start in range(0, self.steps, self.bptt):
             yield self._drawn(start, self.bptt, generator)
 
-    def _drawn(self, start: int, length: int, generator: Generator) -> tuple[Places, Places]:
+    def _drawn(self, start: int, length: int, generator: Generator) -> Stretch:
         words = np.array(self.ids[start : start + length], dtype=np.int64)
         words = words[generator.uniform(words.shape, dtype=np.float64, device="cpu") < self.keep[words]]
         reach = generator.randint(words.shape, 1, self.reach + 1, device="cpu")
         if len(words) < 2:
             words, reach = words[:0], reach[:0]  # a word alone is neither foretold nor foretells
-        bounds = bounds_of_windows(reach)
-        return (bounds, words) if self.predict_centre else (words, pairs_in_windows(bounds))
+        if self.predict_centre:
+            return words_in_windows(reach, self.reach), words
+        return words, pairs_in_windows(bounds_of_windows(reach))
 
 
 class CorruptedWindows:

@@ -11,14 +11,56 @@ from hypothesis import strategies as st
 
 import minigrad
 from minigrad import optim
-from minigrad.testing import standin
-from nlp.models.cbow import CBOW
+from minigrad.testing import check_op, standin
+from nlp.models.cbow import CBOW, window_spread, window_sums
 from nlp.models.word_outputs import NegativeSampling
 from nlp.text.contexts import ContextWindows
 from nlp.text.huffman import huffman_codes
 
 V, D = 7, 4
 COUNTS = np.array([50, 30, 12, 9, 5, 2, 1])
+
+
+def plain_window_sums(input: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    M, w = len(input), inside.shape[1] // 2
+    result = np.zeros(input.shape)
+    for i, j in np.ndindex(*inside.shape):
+        if 0 <= i + j - w < M:
+            result[i] += inside[i, j] * input[i + j - w]
+    return result
+
+
+def plain_window_spread(input: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    M, w = len(input), inside.shape[1] // 2
+    result = np.zeros(input.shape)
+    for i, j in np.ndindex(*inside.shape):
+        if 0 <= i + j - w < M:
+            result[i + j - w] += inside[i, j] * input[i]
+    return result
+
+
+@st.composite
+def windows(draw: st.DrawFn) -> tuple[tuple[np.ndarray, np.ndarray], dict[str, int]]:
+    """Rows and windows over them; of more rows than a block, too, and of windows wider than one."""
+    M, w = draw(st.sampled_from([0, 1, 2, 5, 31, 32, 33, 70])), draw(st.sampled_from([0, 1, 2, 5, 20]))
+    rng = np.random.default_rng(draw(st.integers(0, 2**20)))
+    return (rng.normal(size=(M, 2)), rng.integers(0, 2, (M, 2 * w + 1)).astype(bool)), {}
+
+
+def test_sums_over_windows_are_right_with_all_their_derivatives() -> None:
+    check_op(window_sums, reference=plain_window_sums, arguments=windows(), max_examples=15, derandomize=True)
+
+
+def test_so_is_their_transpose() -> None:
+    check_op(window_spread, reference=plain_window_spread, arguments=windows(), max_examples=15, derandomize=True)
+
+
+@given(windows(), st.integers(0, 100))
+def test_the_two_are_each_other_s_transpose(call: Any, seed: int) -> None:
+    (rows, inside), _ = call
+    other = np.random.default_rng(seed).normal(size=rows.shape)
+    through = (window_sums(rows, inside) * other).sum()
+    np.testing.assert_allclose(through, (rows * window_spread(other, inside)).sum(), atol=1e-9)
 
 
 def sigmoid(x: Any) -> Any:
@@ -50,9 +92,9 @@ def outputs_and_labels(model: CBOW, word: int, noise: np.ndarray | None) -> tupl
 @given(st.integers(0, 100), st.integers(2, 9), st.integers(0, 3))
 def test_it_adds_up_word2vec_s_updates(seed: int, M: int, k: int) -> None:
     model = make(seed, negatives=k)
-    bounds, words = stretch(seed, M)
+    inside, words = stretch(seed, M)
     minigrad.manual_seed(seed)
-    objective, mean, _ = model.objective(minigrad.tensor(bounds), minigrad.tensor(words))
+    objective, mean, _ = model.objective(minigrad.tensor(inside), minigrad.tensor(words))
     objective.backward()
     minigrad.manual_seed(seed)
     output: Any = model.output
@@ -60,8 +102,8 @@ def test_it_adds_up_word2vec_s_updates(seed: int, M: int, k: int) -> None:
     noise = output.noise.draw((M, k)) if k else [None] * M
     v, u = (weight.detach().numpy() for weight in (model.embedding.weight, table.weight))
     loss, dv, du = 0.0, np.zeros_like(v), np.zeros_like(u)
-    for place, (first, end) in enumerate(bounds):
-        around = [words[other] for other in range(first, end) if other != place]
+    for place, entries in enumerate(inside):
+        around = [words[place + away] for away, is_in in zip(range(-3, 4), entries, strict=True) if is_in]
         h, neu1e = v[around].mean(0), np.zeros(D)
         for row, label in zip(*outputs_and_labels(model, words[place], noise[place]), strict=True):
             f = u[row] @ h
@@ -78,17 +120,17 @@ def test_it_adds_up_word2vec_s_updates(seed: int, M: int, k: int) -> None:
 @pytest.mark.parametrize("shared", [0, 3, 40])
 def test_the_loss_is_what_the_objective_is_on_average(shared: int) -> None:
     model = make(3, negatives=2, shared=shared)
-    bounds, words = (minigrad.tensor(array) for array in stretch(3, 6))
-    draws = [model.objective(bounds, words)[0].item() for _ in range(600)]
-    loss = model.loss(bounds, words, reduction="sum")[0].item()
+    inside, words = (minigrad.tensor(array) for array in stretch(3, 6))
+    draws = [model.objective(inside, words)[0].item() for _ in range(600)]
+    loss = model.loss(inside, words, reduction="sum")[0].item()
     assert abs(np.mean(draws) - loss) < 4 * np.std(draws) / np.sqrt(len(draws))
-    assert model.loss(bounds, words)[0].item() == pytest.approx(loss / 6)
+    assert model.loss(inside, words)[0].item() == pytest.approx(loss / 6)
 
 
 @pytest.mark.parametrize("options", [{}, {"shared": 4}, {"negatives": 0}])
 def test_a_stretch_without_words_trains_nothing(options: dict[str, int]) -> None:
     model = make(0, **options)
-    nothing, words = minigrad.zeros(0, 2, dtype=minigrad.int64), minigrad.zeros(0, dtype=minigrad.int64)
+    nothing, words = minigrad.zeros(0, 7, dtype=minigrad.bool), minigrad.zeros(0, dtype=minigrad.int64)
     objective, mean, _ = model.objective(nothing, words)
     objective.backward()
     assert objective.item() == mean.item() == model.loss(nothing, words)[0].item() == 0
@@ -115,15 +157,15 @@ def test_it_learns_which_word_follows_which(options: dict[str, int]) -> None:
 
 def test_it_runs_the_same_on_the_stand_in_device() -> None:
     standin.install()
-    bounds, words = (minigrad.tensor(array) for array in stretch(2, 8))
+    inside, words = (minigrad.tensor(array) for array in stretch(2, 8))
     results = []
     for device in ("cpu", "standin"):
         model = make(2, shared=5).to(device)
         minigrad.manual_seed(5)
-        objective, _, _ = model.objective(bounds.to(device), words.to(device))
+        objective, _, _ = model.objective(inside.to(device), words.to(device))
         if device == "standin":
             with standin.no_synchronisation():
-                model.objective(bounds.to(device), words.to(device))[0].backward()
+                model.objective(inside.to(device), words.to(device))[0].backward()
             model.zero_grad()
         objective.backward()
         results.append((objective.item(), *(weight.grad.to_dense().cpu().numpy() for weight in model.parameters())))

@@ -19,6 +19,7 @@ from nlp.text.contexts import (
     keep_probabilities,
     pairs_in_windows,
     stretch_length,
+    words_in_windows,
 )
 
 
@@ -36,6 +37,17 @@ def test_pairs_are_those_of_a_double_loop(reach: list[int]) -> None:
     for centre, (first, end) in enumerate(bounds.tolist()):
         inside = [place for place in range(M) if abs(place - centre) <= reach[centre]]
         assert inside == list(range(first, end))
+
+
+@given(st.lists(st.integers(1, 6), max_size=25), st.integers(0, 3))
+def test_words_in_windows_are_those_of_a_double_loop(reach: list[int], more: int) -> None:
+    M, window = len(reach), max(reach, default=1) + more
+    expected = np.zeros((M, 2 * window + 1), dtype=bool)
+    for centre in range(M):
+        for other in range(M):
+            if 0 < abs(other - centre) <= reach[centre]:
+                expected[centre, other - centre + window] = True
+    np.testing.assert_array_equal(words_in_windows(np.array(reach, dtype=np.int64), window), expected)
 
 
 @given(st.lists(st.integers(0, 1000), min_size=1, max_size=20).filter(any), st.floats(1e-6, 1.0))
@@ -70,11 +82,11 @@ def test_words_are_kept_as_often_as_they_should() -> None:
 def test_all_sizes_of_window_are_alike_often() -> None:
     minigrad.manual_seed(4)
     data = ContextWindows(np.zeros(4000, dtype=np.int32), [1], window=4, subsample=0.0, predict_centre=True)
-    bounds, words = data.window(0, 4000)
+    inside, words = data.window(0, 4000)
     assert len(words) == 4000
-    inner = bounds[4:-4]
-    reach = inner[:, 1] - np.arange(4, 3996) - 1
-    np.testing.assert_array_equal(np.arange(4, 3996) - inner[:, 0], reach)  # as many before as behind
+    inner = inside[4:-4]
+    np.testing.assert_array_equal(inner, inner[:, ::-1])  # as many before as behind
+    reach = inner[:, 5:].sum(1)
     assert (abs(np.bincount(reach, minlength=5)[1:] - 998) < 4 * math.sqrt(4000 * 3 / 16)).all()
 
 
@@ -93,11 +105,14 @@ def test_stretches_follow_each_other_and_both_ways_draw_alike(N: int, window: in
         first = one.window(0, bptt)
         minigrad.manual_seed(seed)
         second = other.window(0, bptt)
-        (words, pairs), (bounds, targets) = (first, second) if one is around else (second, first)
+        (words, pairs), (inside, targets) = (first, second) if one is around else (second, first)
         np.testing.assert_array_equal(words, targets)
-        np.testing.assert_array_equal(pairs, pairs_in_windows(bounds))
+        centre, entry = inside.nonzero()
+        np.testing.assert_array_equal(pairs, centre * len(words) + centre + entry - window)
         assert len(words) != 1
-        assert all(array.dtype == np.int64 for array in (words, pairs, bounds, targets))
+        assert inside.shape == (len(words), 2 * window + 1)
+        assert inside.dtype == bool
+        assert all(array.dtype == np.int64 for array in (words, pairs, targets))
 
 
 @pytest.mark.parametrize("kind", [ContextWindows, CorruptedWindows])
