@@ -1,0 +1,85 @@
+"""The ops of word2vec's output layers: by all properties of check_op, beside loops in NumPy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+import minigrad
+from minigrad import Tensor
+from minigrad.testing import check_op
+from nlp.models.word_outputs import products_of_rows, scores_of_nodes, told_apart
+
+Array = np.ndarray
+Call = tuple[tuple[Any, ...], dict[str, int]]
+
+
+def normal(draw: st.DrawFn, *shape: int) -> Array:
+    return np.random.default_rng(draw(st.integers(0, 2**20))).normal(size=shape)
+
+
+@st.composite
+def two_tables(draw: st.DrawFn) -> Call:
+    M, D = draw(st.integers(0, 4)), draw(st.integers(1, 3))
+    return (normal(draw, M, D), normal(draw, M, D)), {}
+
+
+@st.composite
+def scored(draw: st.DrawFn) -> Call:
+    M, K, P = draw(st.integers(1, 4)), draw(st.integers(1, 3)), draw(st.integers(0, 5))
+    shape = draw(st.sampled_from([(M, 1), (K,), (M, K), ()]))  # of the weights: all ways in which they broadcast
+    weight = np.abs(normal(draw, *shape)) + 0.1
+    return (3 * normal(draw, P), 3 * normal(draw, M, K), weight), {}
+
+
+@st.composite
+def nodes_and_vectors(draw: st.DrawFn) -> Call:
+    U, M, D = draw(st.integers(1, 4)), draw(st.integers(0, 4)), draw(st.integers(1, 3))
+    return (normal(draw, U, D), normal(draw, M, D)), {}
+
+
+def plain_told_apart(scores: Array, noise: Array, weight: Array) -> Array:
+    weights = np.broadcast_to(weight, noise.shape)
+    total = -sum(np.log(1 / (1 + np.exp(-score))) for score in scores)
+    return np.array(total - sum(weights[i] * np.log(1 / (1 + np.exp(noise[i]))) for i in np.ndindex(*noise.shape)))
+
+
+def test_products_of_rows() -> None:
+    def plain(input: Array, other: Array) -> Array:
+        return np.array([one @ two for one, two in zip(input, other, strict=True)])
+
+    check_op(products_of_rows, reference=plain, arguments=two_tables(), max_examples=15, derandomize=True)
+
+
+def test_the_loss_of_words_told_apart_from_noise() -> None:
+    check_op(told_apart, reference=plain_told_apart, arguments=scored(), max_examples=15, derandomize=True)
+
+
+def test_the_scores_of_nodes() -> None:
+    def plain(nodes: Array, hidden: Array) -> Array:
+        return np.array([[vector @ node for node in nodes] for vector in hidden]).reshape(len(hidden), len(nodes))
+
+    def scores(nodes: Tensor, hidden: Tensor) -> Tensor:
+        return scores_of_nodes(nodes, hidden, minigrad.ones(len(nodes)))  # all of the derivative
+
+    check_op(scores, reference=plain, arguments=nodes_and_vectors(), max_examples=15, derandomize=True)
+
+
+def test_nodes_get_a_share_of_their_gradient_and_vectors_all_of_it() -> None:
+    rng = np.random.default_rng(0)
+    grads = []
+    for share in (np.ones(3), np.array([0.25, 1.0, 0.5])):
+        nodes, hidden = (minigrad.tensor(rng.normal(size=(n, 2)), requires_grad=True) for n in (3, 4))
+        rng = np.random.default_rng(0)
+        weight = minigrad.tensor(np.random.default_rng(1).normal(size=(4, 3)))
+        (scores_of_nodes(nodes, hidden, minigrad.tensor(share)) * weight).sum().backward()
+        grads.append((nodes.grad.numpy(), hidden.grad.numpy()))
+    np.testing.assert_allclose(grads[1][0], np.array([[0.25], [1.0], [0.5]]) * grads[0][0])
+    np.testing.assert_array_equal(grads[1][1], grads[0][1])
+
+
+def test_scores_far_from_0_cost_what_they_should() -> None:
+    far = minigrad.tensor([800.0, -800.0])
+    assert told_apart(far, far.reshape(1, 2), 0.5).item() == 800 + 0.5 * 800
