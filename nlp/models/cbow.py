@@ -70,12 +70,12 @@ def _bands(inside: Array, dtype: Any) -> Array:
 
 
 @minigrad.primitive
-def means_of_sums(input: Array, inside: Array) -> Array:
-    """The sums over windows (M, D) as means; each of the vectors in it gets the mean's gradient, whole."""
-    return input / inside.sum(1, dtype=input.dtype)[:, None]
+def window_means(input: Array, inside: Array) -> Array:
+    """The mean of the rows (M, D) in each window; every one of them gets the mean's gradient, whole."""
+    return window_sums(input, inside) / inside.sum(1, dtype=input.dtype)[:, None]
 
 
-means_of_sums.vjp(input=lambda g: g)
+window_means.vjp(input=lambda g, inside: window_spread(g, inside))
 
 
 class CBOW(Word2Vec):
@@ -90,5 +90,4 @@ class CBOW(Word2Vec):
 
     def predictions(self, input: Tensor, target: Tensor) -> tuple[Tensor, Tensor, None]:
         """The mean of each window, and its middle word."""
-        rows = self.embedding(target)  # M, D
-        return means_of_sums(window_sums(rows, input), input), target, None
+        return window_means(self.embedding(target), input), target, None

@@ -92,7 +92,7 @@ class NegativeSampling(nn.Module):
         `minigrad.default_generator`."""
         scores = self._scores(hidden, words, pairs)  # P
         if self.shared:
-            noise = hidden @ self._vectors_of_noise((self.shared,), hidden).T  # M, K
+            noise = F.linear(hidden, self._vectors_of_noise((self.shared,), hidden))  # M, K
             return told_apart(scores, noise, self.negatives / self.shared * _pairs_of_each(hidden, pairs))
         rows = hidden if pairs is None else F.embedding(_vector_of(pairs, len(words)), hidden)  # P, D
         noise = self._vectors_of_noise((len(rows), self.negatives), hidden) @ rows.unsqueeze(-1)  # P, k, 1
@@ -101,13 +101,13 @@ class NegativeSampling(nn.Module):
     def loss(self, hidden: Tensor, words: Tensor, pairs: Tensor | None) -> Tensor:
         """The same with the expectation over all noise words in place of drawn ones."""
         weight = self.negatives * self.probabilities * _pairs_of_each(hidden, pairs)  # M, V or V
-        return told_apart(self._scores(hidden, words, pairs), hidden @ self.vectors.weight.T, weight)
+        return told_apart(self._scores(hidden, words, pairs), F.linear(hidden, self.vectors.weight), weight)
 
     def _scores(self, hidden: Tensor, words: Tensor, pairs: Tensor | None) -> Tensor:
         vectors = self.vectors(words)
         if pairs is None:
             return products_of_rows(hidden, vectors)
-        return (hidden @ vectors.T).reshape(-1)[pairs]
+        return F.linear(hidden, vectors).reshape(-1)[pairs]
 
     def _vectors_of_noise(self, shape: tuple[int, ...], like: Tensor) -> Tensor:
         return self.vectors(minigrad.tensor(self.noise.draw(shape), device=like.device))
