@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 
 import minigrad
 from minigrad import Tensor
 from minigrad.testing import check_op
-from nlp.models.word_outputs import products_of_rows, scores_of_nodes, told_apart
+from nlp.models.word_outputs import HierarchicalSoftmax, products_of_rows, scores_of_nodes, told_apart
 
+COUNTS = [50, 30, 12, 9, 5, 2, 1]
 Array = np.ndarray
 Call = tuple[tuple[Any, ...], dict[str, int]]
 
@@ -78,6 +80,27 @@ def test_nodes_get_a_share_of_their_gradient_and_vectors_all_of_it() -> None:
         grads.append((nodes.grad.numpy(), hidden.grad.numpy()))
     np.testing.assert_allclose(grads[1][0], np.array([[0.25], [1.0], [0.5]]) * grads[0][0])
     np.testing.assert_array_equal(grads[1][1], grads[0][1])
+
+
+@pytest.mark.parametrize("often", [1, 40])  # 40: more visits than inner nodes count one by one
+def test_pairs_say_the_same_as_their_vectors_and_words_side_by_side(often: int) -> None:
+    minigrad.manual_seed(0)
+    rng = np.random.default_rng(0)
+    layer = HierarchicalSoftmax(COUNTS, 3).double()
+    layer.nodes.weight.data = minigrad.randn(len(COUNTS) - 1, 3, dtype=minigrad.float64)
+    words, pairs = rng.integers(0, len(COUNTS), 5), np.tile(rng.permutation(25)[:9], often)
+    found = []
+    for together in (True, False):
+        hidden = minigrad.tensor(np.random.default_rng(1).normal(size=(5, 3)), requires_grad=True)
+        layer.zero_grad()
+        if together:
+            total = layer.objective(hidden, minigrad.tensor(words), minigrad.tensor(pairs))
+        else:
+            total = layer.objective(hidden[minigrad.tensor(pairs // 5)], minigrad.tensor(words[pairs % 5]), None)
+        total.backward()
+        found.append((total.item(), hidden.grad.numpy(), layer.nodes.weight.grad.to_dense().numpy()))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-10)
 
 
 def test_scores_far_from_0_cost_what_they_should() -> None:
