@@ -16,7 +16,7 @@ from nlp.models.word2vec import Word2Vec
 
 __all__ = ["CBOW", "window_spread", "window_sums"]
 
-BLOCK = 32  # rows: a product of matrices with bands this short is quick, and few of their entries are wasted
+BLOCK = 16  # rows: shorter products of matrices cost their calls, longer ones have more zeros in their bands
 
 
 @minigrad.primitive
