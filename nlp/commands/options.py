@@ -13,7 +13,7 @@ from nlp.config import Config
 from nlp.options import Options
 from nlp.run_options import PANELS, TEXT
 
-__all__ = ["ConfigFile", "Preset", "text_parameters", "text_sources", "with_options"]
+__all__ = ["ConfigFile", "Out", "Preset", "Resume", "text_parameters", "text_sources", "with_options"]
 
 # The texts are no `Path` yet: that would make the folder "." of an empty name.
 Files = Annotated[list[str] | None, typer.Argument(help="Texts, as with --text.", show_default=False)]
@@ -52,6 +52,11 @@ Field = Annotated[
 Preset = Annotated[str | None, typer.Option(help=f"A paper's settings: {', '.join(Config.PRESETS)}.")]
 ConfigFile = Annotated[Path | None, typer.Option(help="Options from a TOML or JSON file, or a run's config.json.")]
 
+
+Out = Annotated[
+    Path | None, typer.Option(help="The run folder. Default: the first free runs/NAME-N.", show_default=False)
+]
+Resume = Annotated[Path | None, typer.Option(help="Go on with the run in this folder, to the bit as if never stopped.")]
 
 FEW = 4  # models that are named where an option is for them alone; of more, what is refused says so
 _TEXTS = {

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-from nlp.commands.options import ConfigFile, Preset, text_sources, with_options
+from nlp.commands.options import ConfigFile, Out, Preset, Resume, text_sources, with_options
 from nlp.config import Config
 
 if TYPE_CHECKING:
@@ -24,12 +23,8 @@ def register(app: typer.Typer) -> None:
 
 @with_options(Config)
 def train(
-    out: Annotated[
-        Path | None, typer.Option(help="The run folder. Default: the first free runs/NAME-N.", show_default=False)
-    ] = None,
-    resume: Annotated[
-        Path | None, typer.Option(help="Go on with the run in this folder, to the bit as if never stopped.")
-    ] = None,
+    out: Out = None,
+    resume: Resume = None,
     preset: Preset = None,
     config: ConfigFile = None,
     dry_run: Annotated[

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
-from nlp.commands.options import ConfigFile, text_sources, with_options
+from nlp.commands.options import ConfigFile, Out, Resume, text_sources, with_options
 from nlp.vector_config import VectorConfig
 
 __all__ = ["register"]
@@ -20,12 +19,8 @@ def register(words: typer.Typer) -> None:
 
 @with_options(VectorConfig)
 def train(
-    out: Annotated[
-        Path | None, typer.Option(help="The run folder. Default: the first free runs/NAME-N.", show_default=False)
-    ] = None,
-    resume: Annotated[
-        Path | None, typer.Option(help="Go on with the run in this folder, to the bit as if never stopped.")
-    ] = None,
+    out: Out = None,
+    resume: Resume = None,
     config: ConfigFile = None,
     **options: Any,
 ) -> None:
