@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from nlp.commands import study, train, train_words, tune, use, words
+from nlp.commands import results, study, train, train_words, tune, use, words
 from nlp.errors import NlpError
 
 __all__ = ["app", "main"]
@@ -58,6 +58,7 @@ use.register(app)
 study.register(app)
 words.register(app)
 train_words.register(words.words)
+results.register(app)
 
 
 def main() -> None:
