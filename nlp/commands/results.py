@@ -129,10 +129,10 @@ def _entries(plan: Plan, names: list[str], missing: bool) -> list[Entry]:
 def _show(console: Console, table: SectionTable, commands: bool) -> None:
     """A table with its notes, and the commands of what was not measured, or of all."""
     shown = Table(box=None, pad_edge=False, title=table.title, title_justify="left", title_style="bold")
-    shown.add_column("name", no_wrap=True)
-    shown.add_column(table.headings[0])
-    for heading in table.headings[1:]:
-        shown.add_column(heading, justify="right")
+    for heading in ("name", table.headings[0]):
+        shown.add_column(heading, overflow="fold")
+    for heading in table.headings[1:]:  # figures are whole, whatever the width
+        shown.add_column(heading.replace(" ", "\n"), justify="right", no_wrap=True)
     for row in table.rows:
         shown.add_row(Text(row.entry.name), *map(Text, row.cells))
     console.print(shown)
