@@ -36,7 +36,9 @@ class OneSentence(TyperGroup):
                 typer.echo(f"nlp: {message}", err=True)
             sys.exit(2)
         except MemoryError as error:
-            typer.echo(f"nlp: there is not enough memory ({error}): choose a smaller model, batch or --bptt", err=True)
+            typer.echo(
+                f"nlp: there is not enough memory ({error}): make the model, the batch or the text smaller", err=True
+            )
             sys.exit(2)
         except KeyboardInterrupt:
             typer.echo("nlp: stopped", err=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from nlp.errors import NlpError
-from nlp.options import COUNT, POSITIVE, SHARE, Range, in_words, option
+from nlp.options import COUNT, POSITIVE, SHARE, Range, flag, in_words, option
 from nlp.presets import PRESETS
 from nlp.run_options import MODEL, TEXT, TRAINING, RunOptions
 
@@ -108,9 +108,9 @@ class Config(RunOptions):
     )
     unigram_bias: bool = option(
         MODEL,
-        "Start the output bias at the logarithm of the tokens' counts, one added to each.",
+        "Start at the logarithm of the tokens' counts, one added to each, before anything else is known.",
         default=True,
-        models=NETWORKS,
+        models=TRAINED,
     )
 
     dropout_recurrent: float = option(
@@ -279,8 +279,19 @@ class Config(RunOptions):
             raise NlpError("--model window of --order 1 would look at no word at all: give --order 2 or more")
         if self.maxent_order and self.output != "full":
             raise NlpError(f"--maxent-order adds to the scores of all words, which --output {self.output} does without")
+        if self.maxent_order and (self.activation_penalty or self.change_penalty):
+            other = "--activation-penalty" if self.activation_penalty else "--change-penalty"
+            raise NlpError(f"--maxent-order trains on the words alone, so {other} does not go with it: leave one out")
+        self._check_heard("samples", self.output in SAMPLED, f"--output {', '.join(SAMPLED)}")
+        self._check_heard("add_k", self.smoothing == "add-k", "--smoothing add-k")
+        self._check_heard("maxent_size", self.maxent_order > 0, "--maxent-order or --model maxent")
         if self.model == "maxent" and not self.maxent_order:
             raise NlpError("--model maxent is nothing without features: give --maxent-order 1 or more")
+
+    def _check_heard(self, name: str, heard: bool, with_what: str) -> None:
+        """NlpError where an option has another value than its default and nothing asks for it."""
+        if not heard and getattr(self, name) != self.fields()[name].default:
+            raise NlpError(f"{flag(name)} goes with {with_what}: leave it out")
 
     def _check_training(self) -> None:
         if self.momentum and self.optimizer not in ("sgd", "rmsprop"):

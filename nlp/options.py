@@ -104,19 +104,24 @@ class Options:
         if preset is not None and (not isinstance(preset, str) or preset not in cls.PRESETS):
             raise NlpError(f"--preset is one of {', '.join(cls.PRESETS)}, not {preset!r}")
         chosen = {name: value for name, value in options.items() if value is not None}
-        given = {
-            **cls.PRESETS.get(preset or "", {}),
-            **({} if file is None else cls.read(file)),
-            **cls.known(chosen),
+        sources = {
+            f" of --preset {preset}": cls.PRESETS.get(preset or "", {}),
+            f" of {file}": {} if file is None else cls.read(file),
+            "": cls.known(chosen),
         }
+        given = {name: value for options in sources.values() for name, value in options.items()}
+        said_by = {name: source for source, options in sources.items() for name in options}
         for name, value in given.items():  # before one sets another's default: what is named is what was given
             cls.check_option(name, value)
-        cls._expect_own(given)
+        cls._expect_own(given, said_by)
         return cls(**{**cls.defaults(given), **given})
 
     @classmethod
-    def _expect_own(cls, given: Mapping[str, Any]) -> None:
-        """NlpError for an option that was given and means nothing to the model. A default means nothing anyhow."""
+    def _expect_own(cls, given: Mapping[str, Any], said_by: Mapping[str, str]) -> None:
+        """NlpError for an option that was given and means nothing to the model. A default means nothing anyhow.
+
+        `said_by` is what to add to an option's name: where it comes from.
+        """
         usual = {name: field.default for name, field in cls.fields().items()}
         model = given.get("model", usual.get("model"))
         others = {name: field.metadata["models"] for name, field in cls.fields().items()}
@@ -126,7 +131,9 @@ class Options:
             if name in given and given[name] != usual[name]:
                 *first, last = models
                 named = f"{', '.join(first)} or {last}" if first else last
-                raise NlpError(f"{flag(name)} goes with --model {named}, not with {model}: leave it out")
+                source = said_by.get(name, "")
+                remedy = "leave that out" if source else "leave it out"
+                raise NlpError(f"{flag(name)}{source} goes with --model {named}, not with {model}: {remedy}")
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -194,16 +201,18 @@ class Options:
         Raises NlpError that says the difference where another one is not what the run was started with.
         """
         given = {name: value for name, value in self.known(options).items() if value is not None}
+        self._expect_own({**self.to_json(), **given}, {})
         differing = [
             f"{flag(name)} {in_words(getattr(self, name))}, not {in_words(value)}"
             for name, value in given.items()
             if name not in self.CHANGEABLE and value != getattr(self, name)
         ]
-        differing += self._fixed_by_another(given)
-        if differing:
+        fixed = self._fixed_by_another(given)
+        if differing or fixed:
+            may_change = [flag(name) for name in self.CHANGEABLE if not (fixed and name == "epochs")]
             raise NlpError(
-                f"{run} was started with {'; '.join(differing)}: go on without that, or start a new run "
-                f"(only {', '.join(flag(name) for name in self.CHANGEABLE)} may change)"
+                f"{run} was started with {'; '.join(differing + fixed)}: go on without that, or start a new run "
+                f"(only {', '.join(may_change)} may change)"
             )
         return type(self)(**{**self.to_json(), **{name: given[name] for name in self.CHANGEABLE if name in given}})
 

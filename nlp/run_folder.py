@@ -54,6 +54,7 @@ class RunFolder:
     def __init__(self, path: StrPath) -> None:
         self.path = Path(path)
         self._content: dict[str, Any] | None = None  # of config.json, once it was read or written
+        self._made: list[Path] = []  # the folders that `create` made, the innermost first
 
     @classmethod
     def create(cls, out: StrPath | None, name: str) -> RunFolder:
@@ -63,12 +64,15 @@ class RunFolder:
         """
         try:
             if out is None:
-                return cls(_first_free(RUNS, name))
-            path = Path(out)
-            path.mkdir(parents=True, exist_ok=True)
-            if any(path.iterdir()):
-                raise NlpError(f"the run folder {path} is not empty, and nothing is overwritten: name another")
-            return cls(path)
+                folder = cls(_first_free(RUNS, name))
+                folder._made = [folder.path, RUNS]
+                return folder
+            folder = cls(out)
+            folder._made = [one for one in (folder.path, *folder.path.parents) if not one.exists()]
+            folder.path.mkdir(parents=True, exist_ok=True)
+            if any(folder.path.iterdir()):
+                raise NlpError(f"the run folder {out} is not empty, and nothing is overwritten: name another")
+            return folder
         except OSError as error:
             raise NlpError(f"the run folder {out or RUNS} cannot be made: {error.strerror}") from error
 
@@ -78,17 +82,18 @@ class RunFolder:
         folder = cls(path)
         if not folder.path.is_dir():
             what = "is a file, not a run folder" if folder.path.exists() else "does not exist"
-            raise NlpError(f"the run folder {path} {what}: give a folder that nlp train made")
+            raise NlpError(f"the run folder {path} {what}: give a folder that nlp train or nlp words train made")
         if (folder.path / TUNE).exists() and not (folder.path / CONFIG).exists():
             raise NlpError(f"{path} is a folder of nlp tune, not of one run: {_what_to_take(folder.path)}")
         return folder
 
     def discard(self) -> None:
-        """Remove the folder with everything in it: for one that `create` made, before there is anything to keep."""
-        shutil.rmtree(self.path)
-        if self.path.parent == RUNS:
+        """Remove what is in the folder, and the folders that `create` made: before there is anything to keep."""
+        for one in self.path.iterdir():
+            shutil.rmtree(one) if one.is_dir() and not one.is_symlink() else one.unlink()
+        for made in self._made:
             with suppress(OSError):  # where there are other runs
-                RUNS.rmdir()
+                made.rmdir()
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -334,7 +339,7 @@ class RunFolder:
     def _existing(self, name: str) -> Path:
         path = self.path / name
         if not path.is_file():
-            raise NlpError(f"the run folder {self.path} has no {name}: nlp train did not make it, or broke off early")
+            raise NlpError(f"the run folder {self.path} has no {name}: a training did not make it, or broke off early")
         return path
 
 

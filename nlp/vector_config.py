@@ -13,7 +13,7 @@ from nlp.run_options import MODEL, TEXT, TRAINING, RunOptions
 __all__ = ["VectorConfig"]
 
 Model = Literal["skip-gram", "cbow", "glove", "collobert-weston"]
-OptimizerName = Literal["sgd", "adagrad", "adam"]
+OptimizerName = Literal["sgd", "adagrad"]
 Schedule = Literal["linear", "constant"]
 Activation = Literal["hardtanh", "tanh"]
 
@@ -40,7 +40,7 @@ class VectorConfig(RunOptions):
     """All that decides which vectors a run learns; `VectorConfig.choose` fills in what was not said."""
 
     TASK = "word vectors"
-    CHANGEABLE = ("epochs", "patience", *RunOptions.CHANGEABLE)
+    CHANGEABLE = ("epochs", *RunOptions.CHANGEABLE)
     NONE_MEANS = {**RunOptions.NONE_MEANS, "batch_size": "as many as the model stands"}
 
     min_count: int = option(TEXT, "How often a word must occur to get a vector.", COUNT, default=5)
@@ -80,7 +80,7 @@ class VectorConfig(RunOptions):
     hidden: int = option(MODEL, "Units that score a window.", COUNT, default=100, models=("collobert-weston",))
     activation: Activation = option(MODEL, "hardtanh or tanh.", default="hardtanh", models=("collobert-weston",))
 
-    optimizer: OptimizerName = option(TRAINING, "sgd, adagrad or adam.")
+    optimizer: OptimizerName = option(TRAINING, "sgd or adagrad.")
     lr: float = option(TRAINING, "Learning rate.", POSITIVE)
     schedule: Schedule = option(TRAINING, "Whether the rate falls, to 0 at the end: linear, or constant.")
     batch_size: int | None = option(
@@ -89,8 +89,7 @@ class VectorConfig(RunOptions):
         Range(2),
         default=None,
     )
-    epochs: int = option(TRAINING, "Passes over the text, at most.", COUNT)
-    patience: int = option(TRAINING, "Epochs without progress before training ends; 0: go on.", Range(0), default=0)
+    epochs: int = option(TRAINING, "Passes over the text.", COUNT)
 
     @classmethod
     def defaults(cls, given: Mapping[str, Any]) -> dict[str, Any]:

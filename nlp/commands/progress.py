@@ -212,7 +212,7 @@ class VectorDisplay(Display):
         """The words that are near to some frequent ones."""
         path = self.experiment.folder.path
         self.console.print()
-        say(self.console, f"best weights: validation loss {self.measured(results.valid_loss)}; nearest words:")
+        say(self.console, f"validation loss {self.measured(results.valid_loss)}; nearest words:")
         for word, near in results.neighbours.items():
             say(self.console, f"  {word}: {', '.join(other for other, _ in near)}")
         self.console.print()

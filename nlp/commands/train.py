@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from nlp.commands.options import ConfigFile, Out, Preset, Resume, text_sources, with_options
 from nlp.config import Config
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["register"]
 

@@ -266,13 +266,14 @@ def inspect(
 ) -> None:
     """The parameters of a trained model in numbers, and which words it takes for alike."""
     from nlp.commands.tables import show_nearest, show_parameters
-    from nlp.evaluation.look import frequent_tokens, nearest, summaries
+    from nlp.evaluation.look import frequent_tokens, has_embedding, nearest, summaries
     from nlp.generation.next_words import visible
     from nlp.language_model import load_language_model
 
     language_model = load_language_model(run)
     chosen = word or frequent_tokens(language_model, words=not tokens)
-    neighbours = nearest(language_model, chosen, count)
+    compared = bool(word) or has_embedding(language_model)  # where nothing was asked for, nothing is refused
+    neighbours = nearest(language_model, chosen, count) if compared else {}
     show_parameters(Console(), summaries(language_model.model))
 
     def shown(token: str) -> str:

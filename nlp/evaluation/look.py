@@ -15,7 +15,7 @@ from nlp.errors import NlpError
 from nlp.generation.sampling import largest
 from nlp.language_model import LanguageModel
 
-__all__ = ["ParameterSummary", "embedding_of", "frequent_tokens", "nearest", "summaries"]
+__all__ = ["ParameterSummary", "embedding_of", "frequent_tokens", "has_embedding", "nearest", "summaries"]
 
 SHORTEST = 4  # letters of a word that says something; below stand mostly "the", "of", "to"
 
@@ -51,15 +51,26 @@ def _summary(name: str, values: np.ndarray) -> ParameterSummary:
     )
 
 
+def has_embedding(language_model: LanguageModel) -> bool:
+    """Whether the model has a vector for each token: see `embedding_of`."""
+    return _embedding(language_model) is not None
+
+
 def embedding_of(language_model: LanguageModel) -> NDArray[np.float64]:
     """The vectors (V, E) that stand for the tokens: the model's first parameter with a row for each.
 
     Raises NlpError for a model that has none.
     """
-    for parameter in language_model.model.parameters():
-        if parameter.ndim == 2 and len(parameter) == len(language_model.vocabulary):
-            return to_host(parameter._array).astype(np.float64)
-    raise NlpError("the model has no parameter with a row for each token, so that no words can be compared")
+    found = _embedding(language_model)
+    if found is None:
+        raise NlpError("the model has no parameter with a row for each token, so that no words can be compared")
+    return to_host(found._array).astype(np.float64)
+
+
+def _embedding(language_model: LanguageModel) -> Any:
+    vocabulary = len(language_model.vocabulary)
+    found = (one for one in language_model.model.parameters() if one.ndim == 2 and len(one) == vocabulary)
+    return next(found, None)
 
 
 def nearest(language_model: LanguageModel, tokens: list[str], k: int = 8) -> dict[str, list[tuple[str, float]]]:

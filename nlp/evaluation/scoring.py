@@ -58,8 +58,8 @@ class Evaluation:
 
 
 def perplexity(loss: float) -> float:
-    """e to the loss (nats a token); infinite where that is too large for a float."""
-    return math.exp(loss) if loss < 700 else math.inf
+    """e to the loss (nats a token); infinite where that is too large for a float, no number where the loss is none."""
+    return math.inf if loss >= 700 else math.exp(loss)
 
 
 # ---- batches --------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ Shapes: T time steps, B texts side by side, N = T * B places, K orders, S the ta
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 import minigrad
 from minigrad import Tensor, nn
@@ -128,6 +129,17 @@ class MaxEntLM(TokenModel):
             return scores, (tokens[T:],)
         inner, inner_state = self.inner(input, None if state is None else state[1])
         return inner + scores, (tokens[T:], inner_state)
+
+    def start_at_frequencies(self, counts: ArrayLike) -> None:
+        """The inner model's matter; without one, the features of a token alone start at its share of the text (V)."""
+        if self.inner is not None:
+            self.inner.start_at_frequencies(counts)
+            return
+        shares = np.asarray(counts, dtype=np.float64) + 1
+        place = (self.multipliers[0, 0].item() + np.arange(self.vocabulary)) % len(self.weight)
+        with minigrad.no_grad():
+            starts = minigrad.tensor(np.log(shares / shares.sum()).astype(np.float32), device=self.device)
+            self.weight[minigrad.tensor(place, device=self.device)] = starts
 
     def _starts(self, tokens: Tensor, T: int) -> Tensor:
         """Where in the table the features of each order begin (n, T * B), after each of the last T tokens."""

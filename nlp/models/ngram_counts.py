@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from nlp.errors import NlpError, counted
 
-__all__ = ["UNSEEN", "Followers", "NGramCounts", "count_ngrams", "counting_steps"]
+__all__ = ["UNSEEN", "Followers", "NGramCounts", "check_countable", "count_ngrams", "counting_steps"]
 
 Ids = NDArray[np.integer]
 Nodes = NDArray[np.int64]
@@ -101,7 +101,7 @@ def count_ngrams(ids: Ids, order: int, vocabulary: int) -> NGramCounts:
 def counting_steps(ids: Ids, order: int, vocabulary: int) -> Generator[int, None, NGramCounts]:
     """`count_ngrams` in steps: yields each order that is counted, so that whoever runs it can show how far it is, or
     leave. `counts = yield from counting_steps(...)`."""
-    _check(ids, order, vocabulary)
+    check_countable(ids, order, vocabulary)
     words = np.array(ids, dtype=np.int64)
     nodes, keys = words, []  # nodes: of the n-gram that ends at each place of the text
     counts = [np.bincount(words, minlength=vocabulary)]
@@ -116,7 +116,8 @@ def counting_steps(ids: Ids, order: int, vocabulary: int) -> Generator[int, None
     return NGramCounts(vocabulary, tuple(keys), tuple(counts))
 
 
-def _check(ids: Ids, order: int, vocabulary: int) -> None:
+def check_countable(ids: Ids, order: int, vocabulary: int) -> None:
+    """Raise NlpError where n-grams of this order cannot be counted: see `count_ngrams`."""
     if order < 1:
         raise NlpError(f"the order of an n-gram model is at least 1, not {order}")
     if vocabulary < 2:

@@ -18,6 +18,7 @@ from nlp.models.feature_lm import MakeOutput
 from nlp.models.jordan_lm import JordanLM
 from nlp.models.maxent import MaxEntLM
 from nlp.models.ngram import NGramLM
+from nlp.models.ngram_counts import check_countable
 from nlp.models.output_layers import OUTPUT_LAYERS
 from nlp.models.rnn_lm import CELLS, RNNLM
 from nlp.models.token_model import TokenModel
@@ -108,11 +109,11 @@ class LanguageModelling:
 
     def windows(self, config: Config, prepared: Prepared) -> tuple[Any, Iterable[tuple[Any, Any]]]:
         """The text in streams side by side, or as it is where it is counted."""
-        valid = EvaluationBatches(prepared.ids["valid"], VALID_STREAMS, config.bptt)
         if config.model == "ngram":
-            return prepared.ids["train"], valid
+            check_countable(prepared.ids["train"], config.order, len(prepared.vocabulary))
+            return prepared.ids["train"], EvaluationBatches(prepared.ids["valid"], 1, WINDOW)
         train = BpttBatches(prepared.ids["train"], config.batch_size, config.bptt)
-        return train, valid
+        return train, EvaluationBatches(prepared.ids["valid"], VALID_STREAMS, config.bptt)
 
     def loaded(self, config: Config, model: TokenModel, vocabulary: Vocabulary, tokenizer: Tokenizer) -> LanguageModel:
         """A model that reads and writes text."""

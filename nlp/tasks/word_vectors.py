@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 import minigrad
 from nlp.keyed_vectors import KeyedVectors
 from nlp.models.cbow import CBOW
@@ -14,7 +17,7 @@ from nlp.models.glove import GloVe
 from nlp.models.skip_gram import SkipGram
 from nlp.models.word_vectors import WordVectors
 from nlp.tasks import on_device
-from nlp.text import Prepared, Tokenizer, Vocabulary
+from nlp.text import EOS, UNK, Prepared, Tokenizer, Vocabulary
 from nlp.text.contexts import ContextWindows, CorruptedWindows, stretch_length
 from nlp.text.cooccurrence import CooccurrenceBatches, count_cooccurrences
 from nlp.training.curves import draw_curves
@@ -27,12 +30,14 @@ if TYPE_CHECKING:
 __all__ = ["VectorResults", "WordVectorLearning"]
 
 ENTRIES, WINDOWS = 4096, 256  # in one update of glove, and of collobert-weston
+Counts = NDArray[np.int64]
+
 SHOWN, NEAR = 6, 5  # frequent words whose nearest ones are shown at the end, and how many of these
 
 
 @dataclass(frozen=True)
 class VectorResults:
-    """What a finished run came to: the loss of the best weights, and the words nearest to some frequent ones."""
+    """What a finished run came to: its last validation loss, and the words nearest to some frequent ones."""
 
     valid_loss: float
     neighbours: dict[str, list[tuple[str, float]]]
@@ -45,7 +50,7 @@ class WordVectorLearning:
 
     def make_model(self, config: VectorConfig, vocabulary: Vocabulary) -> WordVectors:
         """The model that `config.model` names."""
-        return on_device(_MODELS[config.model](config, vocabulary), config.device)
+        return on_device(_MODELS[config.model](config, len(vocabulary), _words_alone(vocabulary)), config.device)
 
     def make_trainer(self, config: VectorConfig, vocabulary: Vocabulary) -> Trainer:
         """Seeds minigrad's random generator."""
@@ -56,15 +61,20 @@ class WordVectorLearning:
             lr=config.lr,
             schedule=config.schedule,
             clip=None,
-            patience=config.patience,
+            patience=0,
+            keep_last=True,
             epochs=config.epochs,
             max_minutes=config.max_minutes,
         )
 
     def windows(self, config: VectorConfig, prepared: Prepared) -> tuple[Windows, Iterable[Any]]:
-        """Words with those around them, of the training and of the validation text."""
-        counts, ids = prepared.vocabulary.counts, prepared.ids
-        return _windows(config, ids["train"], counts), _windows(config, ids["valid"], counts)
+        """Words with those around them, of the training and of the validation text.
+
+        What stands for no word, `<unk>` and line ends, is taken out before, as in the program word2vec.
+        """
+        counts = _words_alone(prepared.vocabulary)
+        train, valid = (ids[counts[ids] > 0] for ids in (prepared.ids["train"], prepared.ids["valid"]))
+        return _windows(config, train, counts), _windows(config, valid, counts)
 
     def loaded(
         self, config: VectorConfig, model: WordVectors, vocabulary: Vocabulary, tokenizer: Tokenizer
@@ -87,7 +97,13 @@ class WordVectorLearning:
 # ---- which model, and what it reads ---------------------------------------------------------------------------------
 
 
-def _windows(config: VectorConfig, ids: Any, counts: Any) -> Any:
+def _words_alone(vocabulary: Vocabulary) -> Counts:
+    """How often each word occurs (V,), 0 for tokens that stand for none."""
+    stands_for_none = np.isin(vocabulary.tokens, (UNK, EOS))
+    return np.where(stands_for_none, 0, vocabulary.counts)
+
+
+def _windows(config: VectorConfig, ids: Any, counts: Counts) -> Any:
     if config.model == "glove":
         pairs = count_cooccurrences(ids, len(counts), window=config.window)
         return CooccurrenceBatches(pairs, bptt=config.batch_size or ENTRIES)
@@ -103,25 +119,23 @@ def _windows(config: VectorConfig, ids: Any, counts: Any) -> Any:
     )
 
 
-def _skip_gram(config: VectorConfig, vocabulary: Vocabulary) -> SkipGram:
-    return SkipGram(vocabulary.counts, config.size, negatives=config.negatives, shared=config.shared)
+def _skip_gram(config: VectorConfig, V: int, counts: Counts) -> SkipGram:
+    return SkipGram(counts, config.size, negatives=config.negatives, shared=config.shared)
 
 
-def _cbow(config: VectorConfig, vocabulary: Vocabulary) -> CBOW:
-    return CBOW(vocabulary.counts, config.size, negatives=config.negatives, shared=config.shared)
+def _cbow(config: VectorConfig, V: int, counts: Counts) -> CBOW:
+    return CBOW(counts, config.size, negatives=config.negatives, shared=config.shared)
 
 
-def _glove(config: VectorConfig, vocabulary: Vocabulary) -> GloVe:
-    return GloVe(len(vocabulary), config.size, x_max=config.x_max, alpha=config.alpha)
+def _glove(config: VectorConfig, V: int, counts: Counts) -> GloVe:
+    return GloVe(V, config.size, x_max=config.x_max, alpha=config.alpha)
 
 
-def _collobert_weston(config: VectorConfig, vocabulary: Vocabulary) -> CollobertWeston:
-    return CollobertWeston(
-        len(vocabulary), config.size, config.hidden, window=config.window, activation=config.activation
-    )
+def _collobert_weston(config: VectorConfig, V: int, counts: Counts) -> CollobertWeston:
+    return CollobertWeston(V, config.size, config.hidden, window=config.window, activation=config.activation)
 
 
-_MODELS: dict[str, Callable[[VectorConfig, Vocabulary], WordVectors]] = {
+_MODELS: dict[str, Callable[[VectorConfig, int, Counts], WordVectors]] = {
     "skip-gram": _skip_gram,
     "cbow": _cbow,
     "glove": _glove,

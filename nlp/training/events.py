@@ -41,7 +41,7 @@ class Epoch:
     epoch: int  # from 1
     train_loss: float  # mean over the epoch, with dropout and while the weights moved
     valid_loss: float
-    lr: float  # that the epoch was trained with, at its end
+    lr: float  # that the epoch was trained with, in its last update
     tokens_per_second: float
     seconds: float  # since training began
     improved: bool

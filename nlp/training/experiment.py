@@ -89,7 +89,7 @@ class Experiment:
     def resume(cls, run: StrPath, note: Note | None = None, **options: Any) -> Experiment:
         """Go on with the run where its last checkpoint was made, or from its beginning where there is none.
 
-        Of the options, only those in `nlp.config.CHANGEABLE` may differ from the run's. Raises NlpError for others, for
+        Of the options, only those in its `CHANGEABLE` may differ from the run's. Raises NlpError for others, for
         a run that another process has, and for a folder with a file missing or damaged.
         """
         folder = RunFolder.open(run)

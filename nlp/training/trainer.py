@@ -71,6 +71,8 @@ class Trainer:
             before (the same, algorithm 1); the average is validated and kept.
         patience: epochs without progress before training ends; 0: it goes on.
         epochs: passes over the text.
+        keep_last: `best` holds the weights of the last epoch instead, for a model whose validation loss, over another
+            text, does not tell how good it is; training does not end early.
         max_minutes: training ends with the first update after that time; such a run depends on the machine's speed.
     """
 
@@ -90,6 +92,7 @@ class Trainer:
         nt_asgd: int = 0,
         patience: int = 2,
         epochs: int = 12,
+        keep_last: bool = False,
         max_minutes: float | None = None,
     ) -> None:
         self.model = model
@@ -99,6 +102,7 @@ class Trainer:
         self.schedule, self.decay, self.decay_after, self.epochs = schedule, decay, decay_after, epochs
         self.scheduler = self._scheduler()
         self.bptt_drawn, self.clip, self.nt_asgd, self.patience = bptt_drawn, clip, nt_asgd, patience
+        self.keep_last = keep_last
         self.max_seconds = math.inf if max_minutes is None else 60 * max_minutes
         # How far training has come. All of it is in state_dict.
         self.epoch = 0  # epochs done
@@ -110,6 +114,7 @@ class Trainer:
         self.valid_losses: list[float] = []
         self.averaging = False
         self.best: dict[str, Tensor] = {}
+        self._left = 1.0  # of the learning rate, where it falls with every update
         self._windows: Any = None  # what is trained on
         self._windows_state: Any = None  # of a checkpoint, until they are there
         self._state: State = None  # carried from window to window
@@ -139,7 +144,7 @@ class Trainer:
             yield from self._pass(train)
             train_loss, speed = self._meter.mean(), self._meter.speed()
             valid_loss = yield from self._validate(valid, train.steps)
-            averaged, lr = self.averaging, self.lr * self._remaining(train.steps)
+            averaged, lr = self.averaging, self.lr * self._left
             improved = self._keep_if_best(valid_loss)
             self._slow_down(valid_loss)
             self._average_if_stuck(valid_loss)
@@ -155,7 +160,8 @@ class Trainer:
             length = min(length, windows.steps - self.position)
             input, target = windows.window(self.position, length)
             share = length / windows.bptt if self.bptt_drawn else 1.0
-            loss, norm = self._update(input, target, share * self._remaining(windows.steps))
+            self._left = self._remaining(windows.steps)
+            loss, norm = self._update(input, target, share * self._left)
             self.position += length
             self.update += 1
             self._meter.add(loss, norm, length * windows.batch_size, time.perf_counter() - began)
@@ -210,7 +216,7 @@ class Trainer:
             steps=steps,
             update=self.update,
             loss=loss,
-            lr=self.lr * self._remaining(steps),
+            lr=self.lr * self._left,
             gradient_norm=norm,
             tokens_per_second=self._meter.speed(),
             seconds=self._elapsed(),
@@ -274,7 +280,7 @@ class Trainer:
 
     def _keep_if_best(self, valid_loss: float) -> bool:
         self.valid_losses.append(valid_loss)
-        if valid_loss >= self.best_loss:
+        if valid_loss >= self.best_loss and not self.keep_last:
             self.epochs_without_progress += 1
             return False
         self.epochs_without_progress = 0
@@ -362,6 +368,7 @@ class Trainer:
             "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
             "random": minigrad.default_generator.get_state(),
             "carried": self._state,
+            "left": self._left,
             "windows": self._windows.state_dict() if hasattr(self._windows, "state_dict") else self._windows_state,
             "meter": self._meter.state_dict(),
             "best": self.best,
@@ -378,7 +385,8 @@ class Trainer:
             self.scheduler.load_state_dict(state["scheduler"])
         minigrad.default_generator.set_state(state["random"])
         self._state = state["carried"]
-        self._windows_state = state.get("windows")  # earlier versions had none
+        self._left = state.get("left", 1.0)  # earlier versions had neither
+        self._windows_state = state.get("windows")
         self._meter = Meter(**state["meter"])
         self.best = state["best"]
         for name in _PROGRESS:

@@ -189,7 +189,7 @@ def test_the_defaults_in_words_are_the_defaults() -> None:
         ({"model": "window", "tied": True}, "--tied goes with --model lstm, gru, rnn or irnn, not with window"),
         ({"model": "maxent", "output": "nce"}, "--output goes with --model lstm, gru, rnn, irnn"),
         ({"model": "lstm", "smoothing": "ml"}, "--smoothing goes with --model ngram, not with lstm"),
-        ({"preset": "awd", "model": "ngram"}, "--embedding goes with --model lstm, gru, rnn, irnn"),
+        ({"preset": "awd", "model": "ngram"}, "--embedding of --preset awd goes with --model lstm, gru, rnn, irnn"),
     ],
 )
 def test_an_option_of_another_model_is_refused(options: dict[str, Any], said: str) -> None:
@@ -301,6 +301,8 @@ def test_a_run_goes_on_with_its_own_options_or_those_that_do_not_matter() -> Non
         Config.choose(schedule="cosine").going_on("runs/a", {"epochs": 13})
     with pytest.raises(NlpError, match="its --schedule linear depends"):
         Config.choose(schedule="linear").going_on("runs/a", {"epochs": 13})
+    with pytest.raises(NlpError, match=r"--epochs goes with --model lstm, .*, not with ngram"):
+        Config.choose(model="ngram").going_on("runs/a", {"epochs": 13})
 
 
 @pytest.mark.parametrize(
@@ -318,6 +320,10 @@ def test_a_run_goes_on_with_its_own_options_or_those_that_do_not_matter() -> Non
         ({"model": "deep-transition", "transition_depth": 1}, "--shortcut goes past layers"),
         ({"model": "window", "order": 1}, "--model window of --order 1 would look at no word"),
         ({"maxent_order": 2, "output": "nce"}, "--maxent-order adds to the scores of all words, which --output nce"),
+        ({"samples": 7}, "--samples goes with --output negative, nce, blackout, importance: leave it out"),
+        ({"model": "ngram", "add_k": 3.0}, "--add-k goes with --smoothing add-k: leave it out"),
+        ({"maxent_size": 100}, "--maxent-size goes with --maxent-order or --model maxent: leave it out"),
+        ({"maxent_order": 2, "change_penalty": 1.0}, "--maxent-order trains on the words alone, so --change-penalty"),
         ({"model": "maxent", "maxent_order": 0}, "--model maxent is nothing without features"),
         ({"level": "byte", "vocab_size": 300}, "--level byte always knows the 256 bytes, so --vocab-size does not go"),
     ],

@@ -88,7 +88,8 @@ def test_what_a_model_of_counts_cannot_do_is_told(tmp_path: Path) -> None:
     config = Config.choose(model="ngram", order=2, smoothing="ml", min_count=1)
     results = finish(Experiment.create(config, pattern_corpus(), run))
     assert math.isfinite(results.model["test"].perplexity)  # the test text has no new pair of words
-    near = call("inspect", run)
+    assert call("inspect", run).exit_code == 0
+    near = call("inspect", run, "--word", "cat")
     assert near.exit_code == 2
     assert "no parameter with a row for each token" in near.stderr
     dry = call("train", "--dry-run", "--model", "ngram")

@@ -14,6 +14,7 @@ import minigrad
 from minigrad.testing import check_op
 from nlp.models.maxent import MaxEntLM, add_slices, sum_slices
 from nlp.models.rnn_lm import RNNLM
+from nlp.models.window_lm import WindowLM
 
 Array = np.ndarray
 
@@ -136,3 +137,19 @@ def test_the_hash_never_changes() -> None:
     """So that a model says what it said; and times a token below 2**28 it stays within 64 bits, eight times over."""
     assert MaxEntLM(5, 2, 64).multipliers.tolist() == [[1835245099, 1426526541], [1241514025, 1451890235]]
     assert (MaxEntLM(5, 9, 64).multipliers.numpy() < 2**31).all()
+
+
+def test_it_starts_at_the_frequencies_alone_or_by_its_inner_model() -> None:
+    counts = np.array([5, 0, 3, 1])
+    shares = (counts + 1) / (counts + 1).sum()
+    alone = MaxEntLM(4, 2, 50)
+    alone.start_at_frequencies(counts)
+    with minigrad.no_grad():
+        scores, _ = alone(minigrad.tensor([[1], [2]]))
+    expected = np.log(shares)
+    np.testing.assert_allclose(scores.softmax(-1).log().numpy()[:, 0], [expected, expected], rtol=1e-5)
+    inner = WindowLM(4, 3, 3, order=2)
+    beside = MaxEntLM(4, 2, 50, inner)
+    beside.start_at_frequencies(counts)
+    np.testing.assert_allclose(inner.decoder.bias.detach().numpy(), expected, rtol=1e-5)
+    assert not beside.weight.detach().numpy().any()
