@@ -70,20 +70,24 @@ _TEXTS = {
 }
 
 
-def text_parameters() -> list[inspect.Parameter]:
-    """The options that say where the text is, for a command that is put together; `text_sources` takes them."""
-    return [_parameter(name, annotation) for name, annotation in _TEXTS.items()]
+def text_parameters(*, test: bool = True) -> list[inspect.Parameter]:
+    """The options that say where the text is, for a command that is put together; `text_sources` takes them.
+
+    `test`: whether there is one for a text to judge the result by.
+    """
+    return [_parameter(name, annotation) for name, annotation in _TEXTS.items() if test or name != "test"]
 
 
 def text_sources(options: dict[str, Any]) -> dict[str, Any]:
     """The texts that were given, as `nlp.text.load_corpus` takes them; they are taken out of the options."""
-    texts = {name: options.pop(name) for name in _TEXTS}
+    texts = {name: options.pop(name, None) for name in _TEXTS}
     texts["text"] = [*(texts["text"] or ()), *(texts.pop("files") or ())]
     return {name: value for name, value in texts.items() if value not in (None, [])}
 
 
-def with_options(kind: type[Options]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """A command with an option for each field of `kind`, and for each text, in the place of its `**options`."""
+def with_options(kind: type[Options], *, test: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A command with an option for each field of `kind`, and for each text (see `text_parameters`), in the place of its
+    `**options`."""
 
     def panel(name: str) -> int:
         return PANELS.index(kind.fields()[name].metadata["panel"])
@@ -92,7 +96,7 @@ def with_options(kind: type[Options]) -> Callable[[Callable[..., Any]], Callable
         hints = get_type_hints(command, include_extras=True)
         own = [one for one in inspect.signature(command).parameters.values() if one.kind is not one.VAR_KEYWORD]
         parameters = [
-            *text_parameters(),
+            *text_parameters(test=test),
             *(one.replace(annotation=hints[one.name], kind=one.KEYWORD_ONLY) for one in own),
             *(_parameter(name, _spoken(kind, name)) for name in sorted(kind.fields(), key=panel)),
         ]

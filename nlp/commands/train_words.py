@@ -17,7 +17,7 @@ def register(words: typer.Typer) -> None:
     words.command()(train)
 
 
-@with_options(VectorConfig)
+@with_options(VectorConfig, test=False)
 def train(
     out: Out = None,
     resume: Resume = None,

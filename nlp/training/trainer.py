@@ -265,7 +265,7 @@ class Trainer:
         elif not math.isfinite(loss):
             where = f"the loss became {loss}"
         else:
-            where = "the gradients became too large to add up"
+            where = "the gradients became too large to add up, even for clipping"
         if bad and not spoilt:
             where += f", and the first gradient that was not finite is that of {bad[-1]}"
         return NotFiniteError(
