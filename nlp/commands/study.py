@@ -91,7 +91,7 @@ def optimizers(
     optimizer: Annotated[
         list[str] | None, typer.Option(help="Try this one; may be repeated. Default: all eight.", show_default=False)
     ] = None,
-    model: Annotated[str, typer.Option(help="lstm, gru or rnn.")] = "lstm",
+    model: Annotated[str, typer.Option(help="lstm, gru, rnn or irnn.")] = "lstm",
 ) -> Study:
     """Optimizers on the same model, text and batches, each at the best of a few learning rates."""
     from nlp.studies.optimizers import RATES, chosen_rates, study_optimizers

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from nlp.config import Config
+from nlp.config import RECURRENT, Config
 from nlp.errors import NlpError, did_you_mean
 from nlp.evaluation.scoring import perplexity
 from nlp.pictures import colour, dashes, finite, log_axis, new_figure, plain, whole_numbers
@@ -108,8 +108,11 @@ def study_optimizers(
     """Train the model once for each optimizer and each of its `rates`.
 
     Beside the rate they have PyTorch's defaults; "momentum" is SGD with 0.9. The gradient is clipped for all of them at
-    the default norm. Raises NlpError for an optimizer that there is not, and for a rate that is not positive.
+    the default norm. Raises NlpError for a model that is not recurrent, for an optimizer that there is not, and for a
+    rate that is not positive.
     """
+    if model not in RECURRENT:
+        raise NlpError(f"--model is one of {', '.join(RECURRENT)} in a study, not {model!r}")
     study = Optimizers({name: list(values) for name, values in rates.items()})
     planned = [(name, lr, _config(size, model, name, lr)) for name, values in rates.items() for lr in values]
     for number, (name, lr, config) in enumerate(planned):
