@@ -1,11 +1,12 @@
 """Vanishing gradients: the norm of dJ(t)/dh(t-k) by k, for RNN, IRNN, GRU and LSTM, before and after training.
 
 A step back multiplies the gradient with the transposed Jacobian of the recurrence, W_h^T diag(tanh'), so that it falls
-or grows like a power: where the spectral radius of W_h is below 1 it must vanish, as tanh' is at most 1 (Bengio, Simard
-and Frasconi, "Learning long-term dependencies with gradient descent is difficult", 1994; Pascanu, Mikolov and Bengio,
-"On the difficulty of training recurrent neural networks", 2013, section 2.1). ReLUs whose W_h is the identity hand it
-on as it is at first (Le, Jaitly and Hinton, "A simple way to initialize recurrent networks of rectified linear units",
-2015); the cell c of an LSTM does where its forget gate is open.
+or grows like a power: where the largest singular value of W_h is below 1 it must vanish, as tanh' is at most 1 (Bengio,
+Simard and Frasconi, "Learning long-term dependencies with gradient descent is difficult", 1994; Pascanu, Mikolov and
+Bengio, "On the difficulty of training recurrent neural networks", 2013, section 2.1). The spectral radius, which is
+never larger, decides in the long run where the network is linear; with tanh it is a guide and no bound. ReLUs whose W_h
+is the identity hand the gradient on as it is at first (Le, Jaitly and Hinton, "A simple way to initialize recurrent
+networks of rectified linear units", 2015); the cell c of an LSTM does where its forget gate is open.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ class Vanishing:
         return figure
 
     def _draw_factors(self, axes: Axes) -> None:
-        axes.plot(self.radii, self.radii, color=GREY, lw=1, ls="--", label="linear: the radius itself")
+        axes.plot(self.radii, self.radii, color=GREY, lw=1, ls="--", label="linear, in the long run: the radius")
         axes.plot(self.radii, [one.factor for one in self.scaled], "o-", color=colour(0), lw=2, label="tanh RNN")
         for curve, one in self._trained_rnn():
             axes.plot(curve.radii[-1], one.factor, "*", color=colour(1), ms=13, label="the same, trained")

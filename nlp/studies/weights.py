@@ -1,8 +1,9 @@
 """L1 and L2 on the recurrent weights alone: what they do to W_h and to the perplexity.
 
-Either keeps W_h small, so that its spectral radius stays below 1 and gradients cannot explode; by that the network also
+Either keeps W_h small. Where that brings its largest singular value below 1, gradients cannot explode, and the network
 forgets within a few steps (Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks",
-2013, section 3.1).
+2013, sections 2.1 and 3.1). The two figures that are shown enclose that value: the Frobenius norm is never smaller, the
+spectral radius never larger.
 """
 
 from __future__ import annotations

@@ -189,6 +189,32 @@ def test_of_a_linear_network_the_ratio_tends_to_the_spectral_radius(seed: int, r
     assert np.all(np.diff(norms[:, 20:], axis=1) * (radius - 1) >= 0)  # below 1 it falls, above it grows
 
 
+@given(seed=SEEDS, largest=st.floats(0.3, 1.2))
+def test_each_step_back_multiplies_by_at_most_the_largest_singular_value(seed: int, largest: float) -> None:
+    model, (input, target) = model_of("rnn", seed), tokens(seed, 12)
+    with minigrad.no_grad():
+        weight = model.layers[0].weight_hh_l0
+        weight.mul_(largest / float(np.linalg.norm(recurrent_weight(model), 2)))
+    (norms,) = gradient_norms(model, input, target, 8)
+    assert np.all(norms[:, 1:] <= largest * norms[:, :-1] * (1 + 1e-5))
+
+
+def test_a_spectral_radius_of_0_does_not_keep_a_gradient_from_growing() -> None:
+    """W_h W_h = 0; but where the second unit is saturated, what is left of it is the first unit's own weight, 1.5."""
+    model, (input, target), s = linear(0, 2), tokens(0, 12), 1.5
+    rnn = model.layers[0]
+    with minigrad.no_grad():
+        rnn.weight_hh_l0.copy_(minigrad.tensor([[s, -s], [s, -s]]))
+        rnn.weight_ih_l0.copy_(minigrad.eye(2))
+        rnn.bias_ih_l0.copy_(minigrad.tensor([s, 30.0]))  # h = (0, 1) from h = (0, 1)
+        model.embedding.weight[1].copy_(minigrad.tensor([-s, 0.0]))  # and from h = 0, where the text begins with it
+    input = np.zeros_like(input)
+    input[0] = 1
+    assert spectral_radius(recurrent_weight(model)) < 1e-6
+    (norms,) = gradient_norms(model, input, target, 10)
+    np.testing.assert_allclose(norms[:, 2:] / norms[:, 1:-1], s, rtol=1e-9)
+
+
 def test_an_irnn_that_is_active_everywhere_hands_the_gradient_on_as_it_is() -> None:
     minigrad.manual_seed(0)
     model = RNNLM(V, H, H, layers=1, cell="irnn")
