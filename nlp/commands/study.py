@@ -182,7 +182,7 @@ def _run(name: str, own: Run, sources: dict[str, Any], out: Path, size: Size, op
 
     from nlp.commands.progress import reading
     from nlp.studies.material import read_text
-    from nlp.studies.result import write
+    from nlp.studies.result import folder_for, write
     from nlp.training.stopping import listening_for_stop
 
     console = Console()
@@ -190,7 +190,7 @@ def _run(name: str, own: Run, sources: dict[str, Any], out: Path, size: Size, op
         prepared = read_text(sources or None, size, note)
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
     bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-    with listening_for_stop() as stop, bar:
+    with folder_for(out), listening_for_stop() as stop, bar:
         task = bar.add_task(name, total=1.0)
 
         def ask(what: str, share: float) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,7 +19,7 @@ from nlp.versions import versions
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Ask", "Row", "Study", "never_stop", "write"]
+__all__ = ["Ask", "Row", "Study", "folder_for", "never_stop", "write"]
 
 Ask = Callable[[str, float], bool]  # told what is being done and its share from 0 to 1: whether to go on
 Row = Sequence[str | float | None]
@@ -36,6 +38,25 @@ class Study(Protocol):
 def never_stop(what: str, share: float) -> bool:
     """An `Ask` that goes on to the end."""
     return True
+
+
+@contextmanager
+def folder_for(folder: Path) -> Iterator[None]:
+    """Make the folder and see that it takes files, before the trainings whose result it is for.
+
+    If the block fails, no empty folder that was made here stays. Raises NlpError where the disk refuses.
+    """
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
+    try:
+        with disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+        yield
+    except BaseException:
+        for one in made:
+            if one.is_dir() and not any(one.iterdir()):
+                one.rmdir()
+        raise
 
 
 def write(study: Any, name: str, folder: Path, size: Size, prepared: Prepared) -> tuple[Path, Path]:

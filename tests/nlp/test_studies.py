@@ -350,6 +350,21 @@ def test_a_mistake_is_told_in_one_sentence(name: str, text: Path) -> None:
     assert [path.name for path in text.parent.iterdir()] == ["book.txt"]
 
 
+@pytest.mark.parametrize("refused", ["a file", "a folder below one", "a folder that takes no files"])
+def test_a_folder_that_takes_no_files_is_told_before_anything_is_trained(
+    refused: str, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(dir: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(dir))
+
+    monkeypatch.setattr("nlp.studies.weights.train", lambda *given: pytest.fail("a model was trained"))
+    out = {"a file": "book.txt", "a folder below one": "book.txt/deep"}.get(refused, "new/folder")
+    if refused == "a folder that takes no files":
+        monkeypatch.setattr("nlp.studies.result.tempfile.TemporaryFile", full)
+    told_in_one_sentence(["study", "weights", "book.txt", *WORDS, "--out", out], f"{Path(out)} cannot be written (")
+    assert [path.name for path in text.parent.iterdir()] == ["book.txt"]
+
+
 def test_python_is_told_the_same(prepared: Prepared) -> None:
     with pytest.raises(NlpError, match="a cell is one of rnn, irnn, gru, lstm, not 'gpt'"):
         study_vanishing(prepared, SIZE, cells=["gpt"])
