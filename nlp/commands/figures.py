@@ -11,6 +11,8 @@ from rich.text import Text
 
 __all__ = ["Value", "duration", "figures", "say", "size", "tokens_by_part"]
 
+LARGE = 1e9  # from here on the digits before the point say less than the power of ten
+
 Value = str | float | None
 
 
@@ -28,7 +30,11 @@ def figures(headings: Sequence[str], rows: Iterable[Sequence[Value]], digits: Ma
 def _written(value: Value, digits: int) -> str:
     if value is None:
         return ""
-    return value if isinstance(value, str) else f"{value:,}" if isinstance(value, int) else f"{value:,.{digits}f}"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.{digits}f}" if abs(value) < LARGE else f"{value:.3g}"
 
 
 def say(console: Console, text: str) -> None:
