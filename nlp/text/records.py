@@ -23,7 +23,7 @@ __all__ = ["RecordPart", "Records"]
 TOGETHER = 1000  # documents that are handed on at a time
 LONGEST_FIELD = 1 << 30  # characters; the csv module stops at 128 Ki unless told
 
-Rows = Iterator[tuple[int, str]]  # the line that a record ends on, and its document
+Reader = Callable[[TextFile, str], Iterator[str]]  # the documents of a file in a field
 
 
 class Records:
@@ -31,7 +31,7 @@ class Records:
 
     `field` is the column's name in the first line of a CSV or TSV file, or the key in each JSON object. The ending of
     a file's name says what it is: .csv, .tsv, .jsonl or .ndjson. Raises NlpError for any other, for files that
-    `TextFile` refuses, and, while reading, for a missing field or a malformed line, with its number.
+    `TextFile` refuses, and, while reading, for a missing field, one named twice, and a malformed record, with its line.
     """
 
     def __init__(self, paths: Sequence[StrPath], field: str) -> None:
@@ -59,7 +59,7 @@ class Records:
 
     def _lines(self) -> Iterator[str]:
         for file, read in self._files:
-            for _, document in read(file, self.field):
+            for document in read(file, self.field):
                 yield " ".join(document.split())
 
 
@@ -88,7 +88,7 @@ class RecordPart:
 # ---- the formats ----------------------------------------------------------------------------------------------------
 
 
-def _reader(path: StrPath) -> Callable[[TextFile, str], Rows]:
+def _reader(path: StrPath) -> Reader:
     ending = os.path.splitext(os.fspath(path))[1].lower()
     if ending not in _READERS:
         raise NlpError(
@@ -98,44 +98,56 @@ def _reader(path: StrPath) -> Callable[[TextFile, str], Rows]:
     return _READERS[ending]
 
 
-def _read_table(delimiter: str) -> Callable[[TextFile, str], Rows]:
-    def read(file: TextFile, field: str) -> Rows:
+def _read_table(delimiter: str) -> Reader:
+    def read(file: TextFile, field: str) -> Iterator[str]:
         csv.field_size_limit(LONGEST_FIELD)
         reader = csv.reader(_lines_of(file), delimiter=delimiter, strict=True)
+        begins = 1  # a quoted field may have many lines
         try:
             names = next(reader, [])
-            if field not in names:
-                raise NlpError(
-                    f"{file.path} has no field {field!r}{did_you_mean(field, names)}: its first line names "
-                    f"{', '.join(map(repr, names)) or 'none'}"
-                )
-            place = names.index(field)
+            place = _place_of(field, names, file)
+            begins = reader.line_num + 1
             for row in reader:
                 if row and len(row) != len(names):
                     raise NlpError(
-                        f"line {reader.line_num} of {file.path} has {counted(len(row), 'field')} where the first line "
-                        f"names {len(names)}: mend the line, or put text with a delimiter or quote in it in quotes"
+                        f"the record that begins in line {begins} of {file.path} has {counted(len(row), 'field')} "
+                        f"where the first line names {len(names)}: a field with the delimiter in it must be in quotes"
                     )
                 if row:
-                    yield reader.line_num, row[place]
+                    yield row[place]
+                begins = reader.line_num + 1
         except csv.Error as error:
-            raise NlpError(f"line {reader.line_num} of {file.path} is malformed ({error}): mend the line") from error
+            raise NlpError(
+                f"the record that begins in line {begins} of {file.path} is malformed ({error}): mend the record"
+            ) from error
 
     return read
 
 
-def _read_json_lines(file: TextFile, field: str) -> Rows:
+def _place_of(field: str, names: list[str], file: TextFile) -> int:
+    if field not in names:
+        raise NlpError(
+            f"{file.path} has no field {field!r}{did_you_mean(field, names)}: its first line names "
+            f"{', '.join(map(repr, names)) or 'none'}"
+        )
+    if names.count(field) > 1:
+        raise NlpError(f"the first line of {file.path} names {field!r} {names.count(field)} times: rename all but one")
+    return names.index(field)
+
+
+def _read_json_lines(file: TextFile, field: str) -> Iterator[str]:
     for number, line in enumerate(_lines_of(file), 1):
         if not line.strip():
             continue
         where = f"line {number} of {file.path}"
         try:
-            record = json.loads(line)
+            record = json.loads(line.removesuffix("\n"))
         except (ValueError, RecursionError) as error:
-            raise NlpError(f"{where} is no JSON ({error}): each line holds one object, such as {_EXAMPLE}") from error
+            what = f"{error.msg}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else error
+            raise NlpError(f"{where} is no JSON ({what}): each line holds one object, such as {_EXAMPLE}") from error
         if not isinstance(record, dict):
             raise NlpError(f"{where} is no JSON object: each line holds one, such as {_EXAMPLE}")
-        yield number, _text_in(record, field, where)
+        yield _text_in(record, field, where)
 
 
 _EXAMPLE = '{"text": "…"}'
@@ -161,7 +173,7 @@ def _lines_of(file: TextFile) -> Iterator[str]:
         yield rest
 
 
-_READERS: dict[str, Callable[[TextFile, str], Rows]] = {
+_READERS: dict[str, Reader] = {
     ".csv": _read_table(","),
     ".tsv": _read_table("\t"),
     ".jsonl": _read_json_lines,

@@ -81,13 +81,43 @@ WRONG = {
         b"review,stars\ngood,5\n",
         "has no field 'text': its first line names 'review'",
     ),
-    "a column too many": (".csv", b"text,stars\ngood,5\nbad, really,1\n", "line 3 of {} has 3 fields where the first"),
-    "an open quote": (".csv", b'text,stars\n"good,5\nbad,1\n', "line 3 of {} is malformed (unexpected end of data)"),
-    "a quote inside": (".csv", b'text,stars\n"go"od,5\n', "line 2 of {} is malformed ("),
+    "two such columns": (".csv", b"text,stars,text\ngood,5,bad\n", "the first line of {} names 'text' 2 times: rename"),
+    "a column too many": (
+        ".csv",
+        b"text,stars\n\ngood,5\nbad, really,1\n",
+        "the record that begins in line 4 of {} has 3 fields where the first",
+    ),
+    "fields too few, of several lines": (
+        ".tsv",
+        b'text\tstars\n"very\ngood"\t5\n"quite\n\nbad"\n',
+        "the record that begins in line 4 of {} has 1 field where the first",
+    ),
+    "an open quote": (
+        ".csv",
+        b'text,stars\n"very\ngood",5\n\n"good,5\n' + b"bad,1\n" * 9,
+        "the record that begins in line 5 of {} is malformed (unexpected end of data): mend the record",
+    ),
+    "an open quote in the first line": (
+        ".csv",
+        b'"text,stars\ngood,5\n',
+        "the record that begins in line 1 of {} is malformed (unexpected end of data)",
+    ),
+    "a quote inside": (".csv", b'text,stars\n"go"od,5\n', "the record that begins in line 2 of {} is malformed ("),
     "only a header": (".csv", b"text,stars\n", "has no document in the field 'text'"),
     "all empty": (".csv", b'text,stars\n"",5\n" ",1\n', "has no document in the field 'text'"),
     "few": (".csv", b"text\ngood\nbad\n", "has only 2 documents: at least 20 are needed"),
-    "half a line": (".jsonl", b'{"text": "good"}\n\n{"text": "ba\n', "line 3 of {} is no JSON ("),
+    "half a line": (
+        ".jsonl",
+        b'{"text": "good"}\n\n{"text": "ba\n',
+        "line 3 of {} is no JSON (Unterminated string starting at, column 10): each line",
+    ),
+    "half a line at the end": (
+        ".jsonl",
+        b'{"text": "good"',
+        "line 1 of {} is no JSON (Expecting ',' delimiter, column 16)",
+    ),
+    "a number too long": (".jsonl", b'{"text": ' + b"9" * 5000 + b"}", "line 1 of {} is no JSON ("),
+    "lists too deep": (".jsonl", b"[" * 100_000, "line 1 of {} is no JSON ("),
     "a list": (".jsonl", b'["good"]\n', "line 1 of {} is no JSON object"),
     "no such key": (".jsonl", b'{"text": "good"}\n{"texts": "bad"}\n', "line 2 of {} has no field 'text' (the nearest"),
     "a number": (".jsonl", b'{"text": 3}\n', "line 1 of {} has 3 in the field 'text', which is no text"),
@@ -112,6 +142,11 @@ def test_what_is_wrong_is_told_in_one_sentence_and_leaves_nothing(
     result = call("train", "--data", path)
     assert result.exit_code == 2
     assert not Path("runs").exists()
+
+
+def test_a_column_that_is_not_asked_for_may_be_named_twice(tmp_path: Path) -> None:
+    (tmp_path / "reviews.csv").write_text("note,text,note\na,good,b\n")
+    assert list(Records([tmp_path / "reviews.csv"], "text").documents()) == ["good"]
 
 
 @pytest.mark.parametrize(
