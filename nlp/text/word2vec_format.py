@@ -7,8 +7,10 @@ Gensim opens them with `KeyedVectors.load_word2vec_format(path, binary=...)`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,8 @@ __all__ = ["read_word2vec", "write_word2vec"]
 
 Vectors = NDArray[np.float32]
 FLOAT = np.dtype("<f4")
+PIECE = 1 << 20  # bytes read at a time, at least
+LONGEST_HEADER = 100  # bytes
 
 
 def write_word2vec(path: Path, words: Sequence[str], vectors: Vectors, *, binary: bool) -> None:
@@ -48,17 +52,21 @@ def write_word2vec(path: Path, words: Sequence[str], vectors: Vectors, *, binary
 
 
 def read_word2vec(path: Path, *, binary: bool) -> tuple[list[str], Vectors]:
-    """The words in a file, and their vectors (V, D).
+    """The words in a file, and their vectors (V, D); the file is read piece by piece.
 
     Raises NlpError, saying where, for a file that is missing, cut short, damaged, or of the other of the two formats.
     """
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            header = file.readline(LONGEST_HEADER)
+            V, D = _sizes(path, header, os.fstat(file.fileno()).st_size - len(header), least=(4 if binary else 2))
+            entries = _binary_entries(path, file, V, D) if binary else _text_entries(path, file, V, D)
+            return _collected(path, entries, V, D)
     except OSError as error:
         raise NlpError(f"{path} cannot be read ({error.strerror or error}): give a file of word vectors") from error
-    header, _, body = content.partition(b"\n")
-    V, D = _sizes(path, header, len(body), least=(4 if binary else 2))
-    entries = _binary_entries(path, body, V, D) if binary else _text_entries(path, body, V, D)
+
+
+def _collected(path: Path, entries: Iterator[tuple[bytes, Vectors]], V: int, D: int) -> tuple[list[str], Vectors]:
     words: dict[str, None] = {}
     vectors = np.empty((V, D), dtype=np.float32)
     for number, (name, row) in enumerate(entries):
@@ -79,7 +87,8 @@ def read_word2vec(path: Path, *, binary: bool) -> tuple[list[str], Vectors]:
 def _sizes(path: Path, header: bytes, size: int, least: int) -> tuple[int, int]:
     """V and D, believed only where the rest of the file has room for so many numbers."""
     fields = header.split()
-    if len(fields) != 2 or not all(field.isdigit() and len(field) < 16 for field in fields):
+    whole = header.endswith(b"\n")
+    if not whole or len(fields) != 2 or not all(field.isdigit() and len(field) < 16 for field in fields):
         raise _damaged(path, 'it does not begin with a line "number of words, number of dimensions"')
     V, D = int(fields[0]), int(fields[1])
     if V * (D * least + 2) > size + 1:  # a name, a space; the last newline may be missing
@@ -87,21 +96,21 @@ def _sizes(path: Path, header: bytes, size: int, least: int) -> tuple[int, int]:
     return V, D
 
 
-def _binary_entries(path: Path, body: bytes, V: int, D: int) -> Iterator[tuple[bytes, Vectors]]:
-    start = 0
+def _binary_entries(path: Path, file: BinaryIO, V: int, D: int) -> Iterator[tuple[bytes, Vectors]]:
+    piece, start = b"", 0
     for number in range(V):
-        end = body.find(b" ", start)
-        after = end + 1 + D * FLOAT.itemsize
-        if end < 0 or after > len(body):
-            raise _damaged(path, f"it ends in word {number + 1} of {V}")
-        yield body[start:end].lstrip(b"\n"), np.frombuffer(body, FLOAT, D, offset=end + 1)  # not all write the newline
-        start = after
+        while (end := piece.find(b" ", start)) < 0 or end + 1 + D * FLOAT.itemsize > len(piece):
+            more = file.read(max(PIECE, len(piece) - start))  # twice as much each time where no name ends
+            if not more:
+                raise _damaged(path, f"it ends in word {number + 1} of {V}")
+            piece, start = piece[start:] + more, 0
+        yield piece[start:end].lstrip(b"\n"), np.frombuffer(piece, FLOAT, D, offset=end + 1)  # some write no newline
+        start = end + 1 + D * FLOAT.itemsize
 
 
-def _text_entries(path: Path, body: bytes, V: int, D: int) -> Iterator[tuple[bytes, Vectors]]:
-    lines = body.split(b"\n", V)
+def _text_entries(path: Path, file: BinaryIO, V: int, D: int) -> Iterator[tuple[bytes, Vectors]]:
     for number in range(V):
-        name, *numbers = lines[number].strip().split(b" ") if number < len(lines) else [b""]
+        name, *numbers = file.readline().strip().split(b" ")
         if len(numbers) != D:
             raise _damaged(path, f"line {number + 2} has {len(numbers)} numbers behind its word, not {D}")
         try:

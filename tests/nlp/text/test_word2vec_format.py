@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from nlp.errors import NlpError
+from nlp.text import word2vec_format
 from nlp.text.word2vec_format import read_word2vec, write_word2vec
 
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6).filter(lambda w: w.split() == [w])
@@ -26,13 +28,15 @@ def tables(draw: st.DrawFn) -> tuple[list[str], np.ndarray]:
 
 
 @both
-@given(table=tables())
+@given(table=tables(), piece=st.integers(1, 40))
 def test_what_was_written_is_read_again_to_the_bit(
-    table: tuple[list[str], np.ndarray], binary: bool, tmp_path_factory: pytest.TempPathFactory
+    table: tuple[list[str], np.ndarray], piece: int, binary: bool, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = tmp_path_factory.mktemp("vectors") / "v"
     write_word2vec(path, *table, binary=binary)
-    words, vectors = read_word2vec(path, binary=binary)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(word2vec_format, "PIECE", piece)  # so that pieces end anywhere
+        words, vectors = read_word2vec(path, binary=binary)
     assert words == table[0]
     assert vectors.tobytes() == table[1].tobytes()
 
@@ -66,6 +70,23 @@ def test_a_binary_file_may_lack_the_newlines(tmp_path: Path) -> None:
     assert read_word2vec(tmp_path / "v", binary=True)[0] == ["a", "b"]
 
 
+@both
+def test_reading_takes_little_more_memory_than_the_vectors(
+    binary: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(word2vec_format, "PIECE", 1 << 16)
+    numbers = np.random.default_rng(0).normal(size=(500, 1000)).astype(np.float32)
+    write_word2vec(tmp_path / "v", [str(number) for number in range(500)], numbers, binary=binary)
+    tracemalloc.start()
+    try:
+        _, vectors = read_word2vec(tmp_path / "v", binary=binary)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_array_equal(vectors, numbers)
+    assert vectors.nbytes < peak < 1.5 * vectors.nbytes  # the file is as large as they are, and larger as a text
+
+
 @pytest.mark.parametrize("word", ["", "two words", "line\n", "\u00a0", "\ud800"])
 def test_a_word_there_is_no_room_for_is_refused_and_the_old_file_stays(word: str, tmp_path: Path) -> None:
     path = tmp_path / "v"
@@ -89,6 +110,7 @@ def test_words_and_vectors_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         (b"", False, "does not begin with a line"),
         (b"2\na 1\n", False, "does not begin with a line"),
         (b"-1 2\n", False, "does not begin with a line"),
+        (b"2 1" + b" " * 200 + b"\na 1\nb 2\n", False, "does not begin with a line"),
         (b"9" * 30 + b" 2\n", False, "does not begin with a line"),
         (b"999999999 300\na 1\n", False, "too short for the 999999999 words"),
         (b"2 2\na 1 2\n        ", False, "line 3 has 0 numbers behind its word, not 2"),
