@@ -49,6 +49,7 @@ def sentences(count, rng):
 
 rng = random.Random(0)
 training, held_out = sentences(1200, rng), sentences(200, rng)
+watched = sentences(50, rng)  # while a model trains they show how it comes along; it is judged by others
 words = sorted({word for sentence in training for word in sentence})
 number_of = {word: number for number, word in enumerate(words)}
 V = len(words)
@@ -59,7 +60,7 @@ def numbered(text):
     return np.array([number_of[word] for sentence in text for word in sentence])
 
 
-train, test = numbered(training), numbered(held_out)
+train, valid, test = numbered(training), numbered(watched), numbered(held_out)
 print(f"{len(train)} words to learn from, {V} different ones; {len(test)} to be judged by")
 print("perplexity of the language itself: 2.63\n")
 
@@ -110,7 +111,7 @@ def trained(make, lr=0.01, epochs=20):
     minigrad.manual_seed(0)
     model = make(V)
     trainer = Trainer(model, lr=lr, epochs=epochs, schedule="cosine", clip=0.5, patience=0)
-    for _event in trainer.train(BpttBatches(train, 20, 20), EvaluationBatches(test[:500], 5, 20)):
+    for _event in trainer.train(BpttBatches(train, 20, 20), EvaluationBatches(valid, 5, 20)):
         pass  # an nlp run would draw a bar and write a file
     return model
 
@@ -131,7 +132,7 @@ judge("LSTM, two layers, skip connections", trained(partial(RNNLM, **small, laye
 judge("deep transition (Pascanu)", trained(partial(DeepTransitionLM, **small)))
 
 # A Jordan network's memory is its own output: what it expected, not what it saw. That is a narrow door. (And the plain
-# RNN? Its gradient is small where it comes from the subject: chapter 10.)
+# RNN? Its gradient is small where it comes from the subject, chapter 10: from other sentences it may learn it.)
 judge("output recurrence (Jordan)", trained(partial(JordanLM, **small)))
 
 # With many words the output layer is what costs most. Noise contrastive estimation trains it on a few drawn ones; the

@@ -5,6 +5,7 @@ The chapters assert what they claim; here it is checked that they say it.
 
 from __future__ import annotations
 
+import ast
 import os
 import random
 import re
@@ -106,6 +107,14 @@ def test_chapter_says_what_it_explains(number, tmp_path):
         assert found, f"{pattern!r} is not in what is left:\n{said[place:]}"
         place = found.end()
     assert not list(tmp_path.iterdir())  # nobody asked for a file
+
+
+def test_chapter_8_does_not_train_beside_the_sentences_that_it_judges_by():
+    chapter = ast.parse(CHAPTERS["08"].read_text(encoding="utf-8"))
+    (trained,) = (one for one in ast.walk(chapter) if isinstance(one, ast.FunctionDef) and one.name == "trained")
+    names = {one.id for one in ast.walk(trained) if isinstance(one, ast.Name)}
+    assert {"train", "valid"} <= names
+    assert not {"test", "held_out"} & names
 
 
 def test_the_first_chapter_draws_its_graph_when_asked(tmp_path):
