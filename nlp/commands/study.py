@@ -153,7 +153,7 @@ def _as_command(own: Run) -> Callable[..., None]:
         _run(name, own, texts, out, size, given)
 
     parameters = [
-        *text_parameters(),
+        *text_parameters(test=False),
         *_parameters(_shared),
         *(one for one in _parameters(own) if one.kind is one.KEYWORD_ONLY),
     ]
