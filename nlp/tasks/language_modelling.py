@@ -25,7 +25,7 @@ from nlp.models.token_model import TokenModel
 from nlp.models.window_lm import WindowLM
 from nlp.tasks import on_device
 from nlp.text import BpttBatches, EvaluationBatches, Prepared, Tokenizer, Vocabulary
-from nlp.training.counting import CountingTrainer
+from nlp.training.count_trainer import CountingTrainer
 from nlp.training.curves import draw_curves
 from nlp.training.trainer import Trainer
 

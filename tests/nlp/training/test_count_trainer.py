@@ -13,7 +13,7 @@ from nlp.errors import NlpError
 from nlp.evaluation.scoring import evaluate
 from nlp.models.ngram import NGramLM
 from nlp.text import EvaluationBatches
-from nlp.training.counting import CountingTrainer
+from nlp.training.count_trainer import CountingTrainer
 from nlp.training.events import Epoch, Tick
 
 V = 5
