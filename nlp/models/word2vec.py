@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from minigrad import Tensor, nn
-from nlp.models.word_outputs import HierarchicalSoftmax, NegativeSampling
+from nlp.models.word2vec_outputs import NoiseOutput, PathOutput
 from nlp.models.word_vectors import WordVectors, mean_of, on_host
 
 __all__ = ["Word2Vec"]
@@ -27,23 +27,23 @@ class Word2Vec(WordVectors):
     Args:
         counts: how often each word of the vocabulary occurs (V,).
         size: D.
-        negatives: the number of noise words for a pair; 0 takes the hierarchical softmax instead.
-        shared: see `NegativeSampling`.
+        negatives: the number of noise words for a pair; 0 takes the hierarchical softmax, `PathOutput`, instead.
+        shared: see `NoiseOutput`.
     """
 
     def __init__(self, counts: ArrayLike, size: int = 100, *, negatives: int = 5, shared: int = 0) -> None:
         super().__init__()
         self.embedding = nn.Embedding(len(np.asarray(counts)), size, sparse=True)
         nn.init.uniform_(self.embedding.weight, -0.5 / size, 0.5 / size)
-        self.output: NegativeSampling | HierarchicalSoftmax
+        self.output: NoiseOutput | PathOutput
         if negatives:
-            self.output = NegativeSampling(counts, size, negatives, shared)
+            self.output = NoiseOutput(counts, size, negatives, shared)
         else:
-            self.output = HierarchicalSoftmax(counts, size)
+            self.output = PathOutput(counts, size)
 
     @abstractmethod
     def predictions(self, input: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Vectors (M, D), words (M,), and which foretells which: see `nlp.models.word_outputs`."""
+        """Vectors (M, D), words (M,), and which foretells which: see `nlp.models.word2vec_outputs`."""
 
     def loss(self, input: Tensor, target: Tensor, state: None = None, reduction: str = "mean") -> tuple[Tensor, None]:
         """The loss, nats a prediction for the hierarchical softmax; noise words count by their expectation."""

@@ -13,7 +13,7 @@ import minigrad
 from minigrad import optim
 from minigrad.testing import check_op, standin
 from nlp.models.cbow import CBOW, window_spread, window_sums
-from nlp.models.word_outputs import NegativeSampling
+from nlp.models.word2vec_outputs import NoiseOutput
 from nlp.text.contexts import ContextWindows
 from nlp.text.huffman import huffman_codes
 
@@ -98,7 +98,7 @@ def test_it_adds_up_word2vec_s_updates(seed: int, M: int, k: int) -> None:
     objective.backward()
     minigrad.manual_seed(seed)
     output: Any = model.output
-    table = output.vectors if isinstance(output, NegativeSampling) else output.nodes
+    table = output.vectors if isinstance(output, NoiseOutput) else output.nodes
     noise = output.noise.draw((M, k)) if k else [None] * M
     v, u = (weight.detach().numpy() for weight in (model.embedding.weight, table.weight))
     loss, dv, du = 0.0, np.zeros_like(v), np.zeros_like(u)

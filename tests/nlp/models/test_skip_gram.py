@@ -14,7 +14,7 @@ import minigrad
 from minigrad import Tensor, optim
 from minigrad.testing import standin
 from nlp.models.skip_gram import SkipGram
-from nlp.models.word_outputs import NegativeSampling
+from nlp.models.word2vec_outputs import NoiseOutput
 from nlp.text.contexts import ContextWindows, stretch_length
 from nlp.text.huffman import huffman_codes
 
@@ -42,12 +42,12 @@ def stretch(seed: int, M: int, window: int = 2) -> tuple[np.ndarray, np.ndarray]
 
 
 def weights(model: SkipGram) -> tuple[np.ndarray, np.ndarray]:
-    output = model.output.vectors if isinstance(model.output, NegativeSampling) else model.output.nodes
+    output = model.output.vectors if isinstance(model.output, NoiseOutput) else model.output.nodes
     return model.embedding.weight.detach().numpy(), output.weight.detach().numpy()
 
 
 def gradients(model: SkipGram) -> tuple[np.ndarray, np.ndarray]:
-    output = model.output.vectors if isinstance(model.output, NegativeSampling) else model.output.nodes
+    output = model.output.vectors if isinstance(model.output, NoiseOutput) else model.output.nodes
     found = []
     for weight in (model.embedding.weight, output.weight):
         assert weight.grad.is_sparse

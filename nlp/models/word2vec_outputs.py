@@ -1,7 +1,9 @@
 """How word2vec turns vectors into the words they foretell without a softmax over the vocabulary.
 
 Mikolov, Sutskever, Chen, Corrado and Dean, "Distributed representations of words and phrases and their
-compositionality" (2013), sections 2.1 and 2.2.
+compositionality" (2013), sections 2.1 and 2.2: `PathOutput` is their hierarchical softmax, `NoiseOutput` their negative
+sampling. Language models have the two as `HierarchicalSoftmax` and `NegativeSampling` of `nlp.models.output_layers`,
+which score rows of features; these add up pairs, as word2vec does, and have no biases.
 
 Both layers are asked in the same way: which of M vectors foretells which of M words. Each of P pairs is one number,
 the place of the vector times M plus that of the word, so that each vector and each word is looked up once, however many
@@ -23,7 +25,7 @@ from minigrad.backend import Array
 from nlp.text.huffman import huffman_codes
 from nlp.text.noise import Noise
 
-__all__ = ["HierarchicalSoftmax", "NegativeSampling"]
+__all__ = ["NoiseOutput", "PathOutput"]
 
 
 MOST_VISITS = 32.0  # at the usual rate of 0.025, less than one whole gradient of size 1 together
@@ -63,8 +65,9 @@ scores_of_nodes.vjp(
 )
 
 
-class NegativeSampling(nn.Module):
-    """Tell the words of the text from noise words (equation 4): for each pair of a vector v and a word o it adds
+class NoiseOutput(nn.Module):
+    """Negative sampling: tell the words of the text from noise words (equation 4). For each pair of a vector v and a
+    word o it adds
 
         -log sigmoid(u_o . v) - sum over k words n ~ q of log sigmoid(-u_n . v)
 
@@ -128,8 +131,9 @@ def _pairs_of_each(hidden: Tensor, pairs: Tensor | None) -> Tensor | float:
     return none.index_add(0, _vector_of(pairs, len(hidden)), one).unsqueeze(1)
 
 
-class HierarchicalSoftmax(nn.Module):
-    """Find the word by the turns of its path through a Huffman tree (section 2.1; Morin and Bengio 2005):
+class PathOutput(nn.Module):
+    """Hierarchical softmax: find the word by the turns of its path through a Huffman tree (section 2.1; Morin and
+    Bengio 2005),
 
         -log p(o | v) = -sum over the steps i of o's path of log sigmoid(s_i n_i . v)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import minigrad
 from minigrad import Tensor
 from minigrad.testing import check_op
-from nlp.models.word_outputs import HierarchicalSoftmax, products_of_rows, scores_of_nodes, told_apart
+from nlp.models.word2vec_outputs import PathOutput, products_of_rows, scores_of_nodes, told_apart
 
 COUNTS = [50, 30, 12, 9, 5, 2, 1]
 Array = np.ndarray
@@ -86,7 +86,7 @@ def test_nodes_get_a_share_of_their_gradient_and_vectors_all_of_it() -> None:
 def test_pairs_say_the_same_as_their_vectors_and_words_side_by_side(often: int) -> None:
     minigrad.manual_seed(0)
     rng = np.random.default_rng(0)
-    layer = HierarchicalSoftmax(COUNTS, 3).double()
+    layer = PathOutput(COUNTS, 3).double()
     layer.nodes.weight.data = minigrad.randn(len(COUNTS) - 1, 3, dtype=minigrad.float64)
     words, pairs = rng.integers(0, len(COUNTS), 5), np.tile(rng.permutation(25)[:9], often)
     found = []
