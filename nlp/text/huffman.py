@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from heapq import heapify, heappop, heappush
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nlp.errors import NlpError
 
-__all__ = ["huffman_codes"]
+__all__ = ["code_lengths", "huffman_codes"]
 
 
 def huffman_codes(counts: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int8], NDArray[np.int64]]:
@@ -21,9 +19,7 @@ def huffman_codes(counts: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int8
 
     Raises NlpError for fewer than two words: there is no way to choose.
     """
-    weights = np.asarray(counts).tolist()
-    if len(weights) < 2:
-        raise NlpError(f"a tree over words needs at least 2 of them, and this vocabulary has {len(weights)}")
+    weights = _weights(counts)
     parent, turn = _build(weights)
     V, root = len(weights), 2 * len(weights) - 2
     ways: list[list[tuple[int, int]]] = [[]] * (2 * V - 1)
@@ -39,15 +35,41 @@ def huffman_codes(counts: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int8
     return paths, codes, lengths
 
 
-def _build(weights: list[int]) -> tuple[list[int], list[int]]:
-    """(the parent of each node, the turn that leads to it): words are nodes 0 to V - 1, inner nodes follow as made."""
+def code_lengths(counts: ArrayLike) -> NDArray[np.int64]:
+    """The length of the way to every word (V,) alone: what `huffman_codes` calls lengths, in a tenth of the time."""
+    parent, _ = _build(_weights(counts))
+    depth = [0] * len(parent)
+    for node in range(len(parent) - 2, -1, -1):  # a parent's number is above its children's
+        depth[node] = depth[parent[node]] + 1
+    return np.array(depth[: (len(parent) + 1) // 2], dtype=np.int64)
+
+
+def _weights(counts: ArrayLike) -> list[float]:
+    weights = np.asarray(counts).tolist()
+    if len(weights) < 2:
+        raise NlpError(f"a tree over words needs at least 2 of them, and this vocabulary has {len(weights)}")
+    return weights
+
+
+def _build(weights: list[float]) -> tuple[list[int], list[int]]:
+    """(the parent of each node, the turn that leads to it): words are nodes 0 to V - 1, inner nodes follow as made.
+
+    Each inner node joins the two lightest that are left. With the words in order of weight the inner nodes come in
+    order, too: so the lightest is at the head of one of two queues.
+    """
     V = len(weights)
     parent, turn = [0] * (2 * V - 1), [0] * (2 * V - 1)
-    heap = [(weight, node) for node, weight in enumerate(weights)]
-    heapify(heap)
+    words, next_word = sorted(range(V), key=weights.__getitem__), 0
+    inner, next_inner = list[float](), 0  # the weights of the inner nodes made so far
     for made in range(V, 2 * V - 1):
-        (first, left), (second, right) = heappop(heap), heappop(heap)
-        parent[left] = parent[right] = made
-        turn[right] = 1
-        heappush(heap, (first + second, made))
+        total = 0.0
+        for side in (0, 1):
+            is_word = next_word < V and (next_inner == len(inner) or weights[words[next_word]] <= inner[next_inner])
+            if is_word:
+                node, weight, next_word = words[next_word], weights[words[next_word]], next_word + 1
+            else:
+                node, weight, next_inner = V + next_inner, inner[next_inner], next_inner + 1
+            parent[node], turn[node] = made, side
+            total += weight
+        inner.append(total)
     return parent, turn

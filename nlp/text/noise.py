@@ -23,7 +23,8 @@ class Noise:
     of Walker (1977) in the form of Vose (1991): each word has a column of height 1 / V, which it shares with at most
     one other word, its alias.
 
-    Attributes: `probabilities` (V,) float64. Raises NlpError for counts of which none is above 0.
+    Attributes: `probabilities` (V,) float64, `share` (V,) float64, how much of a word's column is its own, and `alias`
+    (V,) int64, whose the rest is. Raises NlpError for counts of which none is above 0.
     """
 
     def __init__(self, counts: ArrayLike, power: float = 0.75) -> None:
@@ -32,14 +33,14 @@ class Noise:
             raise NlpError("noise words are drawn by how often words occur: give one count a word, one of them above 0")
         weights = np.where(weights > 0, weights, 1.0) ** power * (weights > 0)  # a word of count 0 is never drawn
         self.probabilities = weights / weights.sum()
-        self._share, self._alias = _alias_table(self.probabilities)
+        self.share, self.alias = _alias_table(self.probabilities)
 
     def draw(self, shape: tuple[int, ...], generator: Generator | None = None) -> NDArray[np.int64]:
         """Word ids of this shape, drawn with replacement; from `minigrad.default_generator` where none is named."""
         source = generator or minigrad.default_generator
-        point = source.uniform(shape, dtype=np.float64, device="cpu") * len(self._alias)
+        point = source.uniform(shape, dtype=np.float64, device="cpu") * len(self.alias)
         column = point.astype(np.int64)
-        return np.where(point - column < self._share[column], column, self._alias[column])
+        return np.where(point - column < self.share[column], column, self.alias[column])
 
 
 def _alias_table(probabilities: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

@@ -19,8 +19,9 @@ import minigrad.nn.functional as F
 from minigrad import Tensor, cat, nn, no_grad, stack, tensor, zeros
 from nlp.errors import NlpError
 from nlp.models.output_layers.layer import OutputLayer, frequencies, reduced, scored
+from nlp.text.huffman import code_lengths
 
-__all__ = ["HierarchicalSoftmax", "code_lengths"]
+__all__ = ["HierarchicalSoftmax"]
 
 Ints = NDArray[np.int64]
 
@@ -86,7 +87,7 @@ class _Tree(NamedTuple):
     """A binary tree, level by level from the root: in each level stand first the leaves, then the inner nodes.
 
     So the lengths of the words' ways say all (a canonical code, Schwartz and Kallick 1964): the inner node j of a level
-    has the places 2j and 2j + 1 in the next.
+    has the places 2j and 2j + 1 in the next, and words of one level stand in the vocabulary's order.
     """
 
     leaves: list[int]  # D + 1: how many in each level
@@ -116,31 +117,3 @@ class _Tree(NamedTuple):
             signs[below, level] = 1 - 2 * (place[below] % 2)
             place[below] = leaves[level] + place[below] // 2
         return cls(leaves.tolist(), inner, nodes, signs, column)
-
-
-def code_lengths(counts: NDArray[np.float64]) -> Ints:
-    """How deep each of V >= 2 words lies in a tree by Huffman (1952), in which their mean depth, weighed by the counts,
-    is as small as it can be.
-
-    With the words in order, the sums of pairs come in order, too: the least two are at the head of one of two queues.
-    """
-    order = np.argsort(counts, kind="stable")
-    V = len(order)
-    weight, parent = counts[order].tolist(), [0] * (2 * V - 1)
-    leaf, pair = 0, V  # the heads of the queues
-    for node in range(V, 2 * V - 1):
-        total = 0.0
-        for _ in range(2):
-            if leaf < V and (pair == node or weight[leaf] <= weight[pair]):
-                least, leaf = leaf, leaf + 1
-            else:
-                least, pair = pair, pair + 1
-            parent[least] = node
-            total += weight[least]
-        weight.append(total)
-    depth = [0] * (2 * V - 1)
-    for node in range(2 * V - 3, -1, -1):  # a parent has the higher number
-        depth[node] = depth[parent[node]] + 1
-    lengths = np.empty(V, dtype=np.int64)
-    lengths[order] = depth[:V]
-    return lengths

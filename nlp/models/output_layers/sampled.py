@@ -20,7 +20,7 @@ from abc import abstractmethod
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 import minigrad
 import minigrad.nn.functional as F
@@ -28,8 +28,9 @@ from minigrad import Tensor, cat, nn, no_grad, tensor, where
 from nlp.errors import NlpError
 from nlp.models.output_layers.full import FullSoftmax
 from nlp.models.output_layers.layer import frequencies, reduced, scored
+from nlp.text.noise import Noise
 
-__all__ = ["NCE", "BlackOut", "ImportanceSampling", "NegativeSampling", "Sampled", "alias_table"]
+__all__ = ["NCE", "BlackOut", "ImportanceSampling", "NegativeSampling", "Sampled"]
 
 NEAREST = -1e-6  # the largest log-probability whose 1 - p is known: float32 resolves 6e-8 of 1
 
@@ -43,7 +44,7 @@ class Sampled(FullSoftmax):
     """
 
     POWER: ClassVar[float] = 1.0
-    threshold: Tensor
+    share: Tensor
     alias: Tensor
     log_noise: Tensor
 
@@ -60,18 +61,17 @@ class Sampled(FullSoftmax):
         if samples < 1:
             raise NlpError(f"training against noise needs at least 1 sample, not {samples}")
         self.samples = samples
-        noise = frequencies(counts, vocabulary) ** (self.POWER if power is None else power)
-        noise /= noise.sum()
-        threshold, alias = alias_table(noise)
-        self.register_buffer("threshold", tensor(threshold, dtype=minigrad.float32), persistent=False)
-        self.register_buffer("alias", tensor(alias), persistent=False)
-        self.register_buffer("log_noise", tensor(np.log(noise), dtype=minigrad.float32), persistent=False)
+        noise = Noise(frequencies(counts, vocabulary), self.POWER if power is None else power)
+        self.register_buffer("share", tensor(noise.share, dtype=minigrad.float32), persistent=False)
+        self.register_buffer("alias", tensor(noise.alias), persistent=False)
+        log_noise = tensor(np.log(noise.probabilities), dtype=minigrad.float32)
+        self.register_buffer("log_noise", log_noise, persistent=False)
 
     def draw(self) -> Tensor:
-        """K words of noise (K)."""
+        """K words of noise (K), drawn as `Noise.draw` does, on the layer's device."""
         device = self.weight.device
         column = minigrad.randint(0, len(self.alias), (self.samples,), device=device)
-        own = minigrad.rand(self.samples, device=device) < self.threshold[column]
+        own = minigrad.rand(self.samples, device=device) < self.share[column]
         return where(own, column, self.alias[column])
 
     def objective(self, rows: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -188,23 +188,3 @@ class ImportanceSampling(Sampled):
 def _without(words: Tensor, noise: Tensor, values: Tensor) -> Tensor:
     """The values (N, K), minus infinity where the noise (K) is the right word (N) of the row."""
     return where(words.unsqueeze(1) == noise, -math.inf, values)
-
-
-def alias_table(probabilities: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """(threshold, alias), both (V): a place drawn evenly gives its own word with probability `threshold`, else its
-    alias. So a word is drawn in the same time from any distribution (V) (Walker 1977; Vose 1991).
-    """
-    V = len(probabilities)
-    threshold, alias = probabilities * V, np.arange(V)
-    poor, rich = np.flatnonzero(threshold < 1).tolist(), np.flatnonzero(threshold >= 1).tolist()
-    left = threshold.tolist()
-    while poor and rich:
-        low, high = poor.pop(), rich[-1]
-        alias[low] = high
-        left[high] -= 1 - left[low]
-        if left[high] < 1:
-            poor.append(rich.pop())
-    full = poor + rich  # what rounding left over
-    threshold = np.array(left)
-    threshold[full] = 1
-    return threshold, alias

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import math
 from functools import partial
@@ -31,9 +30,8 @@ from nlp.models.output_layers import (
     Sampled,
 )
 from nlp.models.output_layers.adaptive import cheapest_cutoffs
-from nlp.models.output_layers.hierarchical import code_lengths
-from nlp.models.output_layers.sampled import alias_table
 from nlp.models.rnn_lm import RNNLM
+from nlp.text.huffman import code_lengths, huffman_codes
 
 H = 16  # features, enough for two clusters of the adaptive softmax
 SAMPLED = [name for name, layer in OUTPUT_LAYERS.items() if issubclass(layer, Sampled)]
@@ -149,7 +147,7 @@ def test_what_a_layer_starts_with_is_as_even_as_it_can_be(name: str) -> None:
     elif name == "nce":
         np.testing.assert_allclose(np.exp(layer(features(1)).detach().numpy()).sum(), 1, rtol=1e-6)
     elif name == "hierarchical":
-        np.testing.assert_allclose(found, 0.5 ** code_lengths(counts.astype(float)), rtol=1e-6)
+        np.testing.assert_allclose(found, 0.5 ** code_lengths(counts), rtol=1e-6)
     if name in ("full", "nce", "blackout", "importance"):
         np.testing.assert_allclose(found, 1 / 8, rtol=1e-6)
 
@@ -177,24 +175,14 @@ def test_layers_that_cannot_be_built_say_why() -> None:
 # ---- the tree -------------------------------------------------------------------------------------------------------
 
 
-def huffman_by_heap(counts: list[float]) -> float:
-    """The least sum of counts times depth, by merging the two least again and again."""
-    heap, total = list(counts), 0.0
-    heapq.heapify(heap)
-    while len(heap) > 1:
-        pair = heapq.heappop(heap) + heapq.heappop(heap)
-        heapq.heappush(heap, pair)
-        total += pair
-    return total
-
-
-@given(st.lists(st.integers(1, 1000), min_size=2, max_size=60))
-def test_the_tree_is_optimal(counts: list[int]) -> None:
-    lengths = code_lengths(np.array(counts, dtype=np.float64))
-    assert (lengths @ np.array(counts)) == huffman_by_heap([float(one) for one in counts])
-    assert (0.5**lengths).sum() == 1  # every inner node has two children
+@given(st.lists(st.integers(1, 12), min_size=2, max_size=60))
+def test_the_tree_is_huffmans_with_the_words_of_one_depth_in_order(counts: list[int]) -> None:
     layer = HierarchicalSoftmax(2, len(counts), counts)
-    np.testing.assert_array_equal((layer.signs.numpy() != 0).sum(1), lengths)
+    signs, (_, _, lengths) = layer.signs.numpy(), huffman_codes(counts)
+    np.testing.assert_array_equal((signs != 0).sum(1), lengths)
+    for depth in np.unique(lengths):
+        turns = (signs[lengths == depth, :depth] < 0).tolist()  # a canonical code: bits that rise with the words
+        assert turns == sorted(turns)
 
 
 @given(counted)
@@ -204,13 +192,6 @@ def test_the_ways_through_the_tree_all_differ(counts: list[int]) -> None:
     assert len(np.unique(np.where(signs, 2 * nodes + (signs > 0), -1), axis=0)) == len(counts)
     assert set(nodes[signs != 0]) == set(range(len(counts) - 1))  # every question is asked
     assert (nodes[:, 0] == 0).all()  # all begin at the root
-
-
-def test_a_tree_of_fibonaccis_counts_is_as_deep_as_can_be() -> None:
-    counts = [1.0, 1.0]
-    while len(counts) < 40:
-        counts.append(counts[-1] + counts[-2])
-    assert sorted(code_lengths(np.array(counts))) == [*range(1, 40), 39]
 
 
 # ---- clusters -------------------------------------------------------------------------------------------------------
@@ -249,15 +230,6 @@ def test_the_adaptive_softmax_is_pytorchs_over_words_by_rank(counts: list[int], 
 
 
 # ---- noise ----------------------------------------------------------------------------------------------------------
-
-
-@given(st.lists(st.floats(0.001, 1000), min_size=1, max_size=40))
-def test_an_alias_table_gives_the_distribution(weights: list[float]) -> None:
-    p = np.array(weights) / sum(weights)
-    threshold, alias = alias_table(p.copy())
-    assert ((threshold >= 0) & (threshold <= 1)).all()
-    found = (threshold + np.bincount(alias, 1 - threshold, len(p))) / len(p)
-    np.testing.assert_allclose(found, p, atol=1e-12)
 
 
 @every_sampled

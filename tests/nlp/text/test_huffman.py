@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nlp.errors import NlpError
-from nlp.text.huffman import huffman_codes
+from nlp.text.huffman import code_lengths, huffman_codes
 
 counts = st.lists(st.integers(0, 12), min_size=2, max_size=50)
 
@@ -30,6 +30,14 @@ def least_cost(counts: list[int]) -> int:
 def test_no_tree_is_shorter(counts: list[int]) -> None:
     _, _, lengths = huffman_codes(counts)
     assert int(lengths @ np.array(counts)) == least_cost(counts)
+    np.testing.assert_array_equal(code_lengths(counts), lengths)
+
+
+def test_a_tree_of_fibonaccis_counts_is_as_deep_as_can_be() -> None:
+    counts = [1.0, 1.0]
+    while len(counts) < 40:
+        counts.append(counts[-1] + counts[-2])
+    assert code_lengths(counts).tolist() == [39, *range(39, 0, -1)]
 
 
 @given(counts)
@@ -52,3 +60,5 @@ def test_the_ways_are_those_of_one_binary_tree(counts: list[int]) -> None:
 def test_a_tree_of_one_word_is_refused() -> None:
     with pytest.raises(NlpError, match="at least 2 of them, and this vocabulary has 1"):
         huffman_codes([4])
+    with pytest.raises(NlpError, match="at least 2 of them, and this vocabulary has 1"):
+        code_lengths([4])

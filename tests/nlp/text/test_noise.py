@@ -20,7 +20,7 @@ def test_the_columns_of_the_alias_table_add_up_to_the_distribution(counts: list[
     noise = Noise(counts, power)
     weights = np.array([count**power if count else 0.0 for count in counts])
     np.testing.assert_allclose(noise.probabilities, weights / weights.sum(), rtol=1e-12)
-    share, alias = noise._share, noise._alias
+    share, alias = noise.share, noise.alias
     assert ((share >= 0) & (share <= 1)).all()
     drawn = (share + np.bincount(alias, 1 - share, minlength=len(share))) / len(share)
     np.testing.assert_allclose(drawn, noise.probabilities, atol=1e-12)
