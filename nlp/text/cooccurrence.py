@@ -17,11 +17,12 @@ from nlp.errors import NlpError
 
 __all__ = ["CooccurrenceBatches", "Cooccurrences", "count_cooccurrences"]
 
-CHUNK = 1 << 18  # tokens counted at a time, which bounds memory: a chunk has `window` pairs for each of them
+CHUNK = 1 << 16  # tokens counted at a time, which bounds memory: a chunk has `window` pairs for each of them
 LARGEST_SEED = 2**62
 
 Ids = NDArray[np.integer]
 Keys = NDArray[np.int64]
+Counts = tuple[Keys, NDArray[np.float64]]  # pairs of words as numbers i * V + j in order, their counts
 Cooccurrences = tuple[NDArray[np.int64], NDArray[np.float64]]  # pairs of words (Z, 2) in order, their counts (Z,)
 
 
@@ -30,6 +31,7 @@ def count_cooccurrences(ids: Ids, vocabulary: int, *, window: int = 10, symmetri
 
     Pennington, Socher and Manning, "GloVe: Global vectors for word representation" (2014), section 4.2. With
     `symmetric`, words behind i count like those before it, and X equals its transpose. ids: (N,), also memory-mapped.
+    It takes about twice the result's memory and that of a chunk, however long the text is.
 
     Raises NlpError for a window below 1, and for a text of fewer than two tokens.
     """
@@ -37,13 +39,43 @@ def count_cooccurrences(ids: Ids, vocabulary: int, *, window: int = 10, symmetri
         raise NlpError(f"words occur together within a window of at least 1 word, not {window}")
     if len(ids) < 2:
         raise NlpError(f"words occur together in a text of at least 2 tokens, and this one has {len(ids)}")
-    parts = [_count(ids, start, vocabulary, window, symmetric) for start in range(0, len(ids), CHUNK)]
-    keys, counts = _added_up(np.concatenate([k for k, _ in parts]), np.concatenate([c for _, c in parts]))
-    return np.stack(np.divmod(keys, vocabulary), axis=1), counts
+    keys, counts = _all_counts(ids, vocabulary, window, symmetric)
+    pairs = np.empty((len(keys), 2), dtype=np.int64)
+    np.divmod(keys, vocabulary, out=(pairs[:, 0], pairs[:, 1]))
+    return pairs, counts
 
 
-def _count(ids: Ids, start: int, vocabulary: int, window: int, symmetric: bool) -> tuple[Keys, NDArray[np.float64]]:
-    """Pairs whose later word is among the `CHUNK` from `start` on, as numbers i * V + j, and their counts."""
+def _all_counts(ids: Ids, vocabulary: int, window: int, symmetric: bool) -> Counts:
+    """The counts of all chunks, which are merged as they come.
+
+    A part is merged with the one before it once it has a fourth of its size. So all parts together are little more
+    than the largest, and no entry is moved often.
+    """
+    parts: list[Counts] = []
+    for start in range(0, len(ids), CHUNK):
+        parts.append(_count(ids, start, vocabulary, window, symmetric))
+        while len(parts) > 1 and 4 * len(parts[-1][0]) >= len(parts[-2][0]):
+            _merge_last(parts)
+    while len(parts) > 1:
+        _merge_last(parts)
+    return parts[0]
+
+
+def _merge_last(parts: list[Counts]) -> None:
+    """Put the last two parts together as one."""
+    more, more_counts = parts.pop()
+    keys, counts = parts.pop()
+    place = np.searchsorted(keys, more)  # of each key of `more` among the others
+    known = place < len(keys)
+    known[known] = keys[place[known]] == more[known]
+    counts[place[known]] += more_counts[known]
+    new, before = ~known, place[~known]
+    keys = np.insert(keys, before, more[new])
+    parts.append((keys, np.insert(counts, before, more_counts[new])))
+
+
+def _count(ids: Ids, start: int, vocabulary: int, window: int, symmetric: bool) -> Counts:
+    """The counts of pairs whose later word is among the `CHUNK` from `start` on."""
     before = max(start - window, 0)
     words = np.array(ids[before : start + CHUNK], dtype=np.int64)
     keys, weights = [], []
@@ -57,7 +89,7 @@ def _count(ids: Ids, start: int, vocabulary: int, window: int, symmetric: bool) 
     return _added_up(np.concatenate(keys), np.concatenate(weights))
 
 
-def _added_up(keys: Keys, weights: NDArray[np.float64]) -> tuple[Keys, NDArray[np.float64]]:
+def _added_up(keys: Keys, weights: NDArray[np.float64]) -> Counts:
     """Each key once, in order, with the sum of its weights."""
     order = np.argsort(keys, kind="stable")
     ranked = keys[order]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
 from fractions import Fraction
 
@@ -37,6 +38,19 @@ def test_counts_equal_a_plain_loop(ids: list[int], window: int, symmetric: bool,
     assert list(found) == sorted(expected)
     for pair, count in expected.items():
         assert found[pair] == pytest.approx(float(count), rel=1e-12)
+
+
+def test_memory_does_not_grow_with_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cooccurrence, "CHUNK", 200)
+    peaks = []
+    for length in (2_000, 40_000):
+        ids = np.random.default_rng(0).integers(0, 10, length)
+        tracemalloc.start()
+        pairs, _ = count_cooccurrences(ids, 10, window=4)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert len(pairs) == 100  # all there can be, of either length
+    assert peaks[1] < 1.5 * peaks[0]
 
 
 def some_batches(bptt: int = 4) -> CooccurrenceBatches:
