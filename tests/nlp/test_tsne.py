@@ -67,6 +67,27 @@ def test_the_first_step_goes_down_the_gradient_for_a_p_four_times_as_large() -> 
     np.testing.assert_allclose(tsne(points, start, perplexity=3.0, steps=1), expected - expected.mean(axis=0))
 
 
+def test_momentum_and_exaggeration_change_when_the_paper_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Section 3.4. The force is always the same here, so that every coordinate goes 0.2 times faster with each step."""
+    points, start, force = cloud(0, 6), cloud(1, 6, 2), cloud(2, 6, 2)
+    totals: list[float] = []  # of p, in every step
+
+    def constant(p: np.ndarray, places: np.ndarray) -> np.ndarray:
+        totals.append(float(p.sum()))
+        return force
+
+    def moved(step: int) -> np.ndarray:
+        return tsne(points, start, 2.0, steps=step + 1) - tsne(points, start, 2.0, steps=step)
+
+    monkeypatch.setattr("nlp.evaluation.tsne.map_gradient", constant)
+    for step, momentum in ((2, 0.5), (249, 0.5), (250, 0.8), (251, 0.8)):
+        pull = 100 * (np.where(force > 0, 1.2, 0.8) + 0.2 * step) * force
+        expected = momentum * moved(step - 1) - (pull - pull.mean(axis=0))
+        np.testing.assert_allclose(moved(step), expected)
+    tsne(points, start, 2.0, steps=60)
+    np.testing.assert_allclose(totals[-60:], [4.0] * 50 + [1.0] * 10)
+
+
 def test_in_the_end_the_places_are_in_the_middle_and_at_rest() -> None:
     points = cloud(0, 25)
     places = tsne(points, cloud(1, 25, 2), perplexity=5.0)
