@@ -15,8 +15,8 @@ from typing import Any
 
 import minigrad
 from minigrad import Tensor, nn
-from nlp.errors import NlpError
-from nlp.models.feature_lm import INITIAL_RANGE, FeatureLM, MakeOutput
+from nlp.errors import NlpError, did_you_mean
+from nlp.models.feature_lm import INITIAL_RANGE, FeatureLM, MakeOutput, check_sizes
 from nlp.models.output_layers import FullSoftmax
 from nlp.models.recurrent_dropout import draw_mask, run_with_mask
 from nlp.models.token_model import State
@@ -61,6 +61,9 @@ class RNNLM(FeatureLM):
             (both in section 4.3 of Merity et al.).
         initial_range: every weight starts in U(-r, r) as in Zaremba et al. (but an irnn's); None: the layers as
             `minigrad.nn` has them, embedding and output in U(-0.1, 0.1).
+
+    Raises NlpError for sizes below 1, probabilities not from 0 to 1, an unknown cell, and options that exclude each
+    other.
     """
 
     def __init__(
@@ -86,9 +89,27 @@ class RNNLM(FeatureLM):
         output: MakeOutput = FullSoftmax,
     ) -> None:
         super().__init__()
+        check_sizes("RNNLM", vocabulary=vocabulary, embedding=embedding, hidden=hidden, layers=layers)
+        dropout_input = dropout if dropout_input is None else dropout_input
+        dropout_between = dropout if dropout_between is None else dropout_between
+        _check_probabilities(
+            dropout=dropout,
+            dropout_input=dropout_input,
+            dropout_between=dropout_between,
+            dropout_words=dropout_words,
+            weight_drop=weight_drop,
+            dropout_recurrent=dropout_recurrent,
+        )
+        if cell not in CELLS:
+            raise NlpError(f"RNNLM: a cell is one of {', '.join(CELLS)}, not {cell!r}{did_you_mean(cell, CELLS)}")
+        if initial_range is not None and not initial_range > 0:
+            raise NlpError(f"RNNLM: initial_range is {initial_range}, it must be above 0, or None for the layers' own")
         last = embedding if tied else hidden
         if layers == 1 and last != hidden:
-            raise ValueError(f"tied weights need embedding and hidden of one size, not {embedding} and {hidden}")
+            raise NlpError(
+                f"RNNLM: tied weights of a single layer need embedding and hidden of one size, not {embedding} and "
+                f"{hidden}"
+            )
         if tied and skip:
             raise NlpError(
                 "RNNLM: with skip all layers go to the scores, for which a tied weight is too narrow: leave one out"
@@ -97,21 +118,21 @@ class RNNLM(FeatureLM):
             raise NlpError(
                 "RNNLM: weight_drop and dropout_recurrent both act in the recurrence: leave one of them at 0"
             )
-        if not 0 <= dropout_recurrent <= 1:
-            raise NlpError(f"RNNLM: dropout_recurrent is a probability, from 0 to 1, not {dropout_recurrent}")
         kind = nn.LockedDropout if locked else nn.Dropout
         self.embedding = nn.Embedding(vocabulary, embedding)
         self.word_dropout = nn.EmbeddingDropout(dropout_words)
-        self.dropout_input = kind(dropout if dropout_input is None else dropout_input)
+        self.dropout_input = kind(dropout_input)
         widths = [embedding, *[hidden] * (layers - 1), last]
         again = [0, *[embedding if skip else 0] * (layers - 1)]  # what of the input comes to each layer once more
         self.layers = nn.ModuleList(CELLS[cell](widths[i] + again[i], widths[i + 1]) for i in range(layers))
-        self.dropout_between = kind(dropout if dropout_between is None else dropout_between)
+        self.dropout_between = kind(dropout_between)
         self.dropout = kind(dropout)
         self.decoder = output(sum(widths[1:]) if skip else last, vocabulary)
         if tied:
             if not isinstance(self.decoder, FullSoftmax):
-                raise ValueError(f"tied weights need a row for each word, which {type(self.decoder).__name__} lacks")
+                raise NlpError(
+                    f"RNNLM: tied weights need a row for each word, which {type(self.decoder).__name__} lacks"
+                )
             self.decoder.weight = self.embedding.weight
         self.dropout_recurrent, self.skip = dropout_recurrent, skip
         self.activation_penalty, self.change_penalty = activation_penalty, change_penalty
@@ -124,11 +145,12 @@ class RNNLM(FeatureLM):
                 nn.utils.weight_drop(layer, "weight_hh_l0", weight_drop)
 
     def _initialize(self, r: float | None) -> None:
-        everywhere = [] if r is None else [weight for layer in self.layers for weight in layer.parameters()]
-        nn.init.uniform_(self.embedding.weight, -(r or INITIAL_RANGE), r or INITIAL_RANGE)
-        self.decoder.initialize(r or INITIAL_RANGE)
-        for weight in everywhere:
-            nn.init.uniform_(weight, -(r or INITIAL_RANGE), r or INITIAL_RANGE)
+        small = INITIAL_RANGE if r is None else r
+        nn.init.uniform_(self.embedding.weight, -small, small)
+        self.decoder.initialize(small)
+        if r is not None:
+            for weight in self.layers.parameters():
+                nn.init.uniform_(weight, -r, r)
 
     def features(self, input: Tensor, state: State = None) -> tuple[Tensor, State]:
         """The outputs of the last layer after dropout (T, B, H), and the state after the last word.
@@ -169,6 +191,12 @@ class RNNLM(FeatureLM):
         if not (self.training and self.dropout_recurrent):
             return layer(input, state)
         return run_with_mask(layer, input, state, draw_mask(layer, input, self.dropout_recurrent))
+
+
+def _check_probabilities(**probabilities: float) -> None:
+    for name, p in probabilities.items():
+        if not 0 <= p <= 1:
+            raise NlpError(f"RNNLM: {name} is a probability, from 0 to 1, not {p}")
 
 
 def _start_as_identity(layer: nn.RNN) -> None:

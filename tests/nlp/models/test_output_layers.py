@@ -454,7 +454,7 @@ def test_a_full_softmax_is_what_a_model_has_unless_it_is_told() -> None:
 
 def test_tied_weights_are_for_layers_with_a_row_a_word() -> None:
     for name in ("hierarchical", "adaptive"):
-        with pytest.raises(ValueError, match=r"tied weights need a row for each word, which .*Softmax lacks"):
+        with pytest.raises(NlpError, match=r"tied weights need a row for each word, which .*Softmax lacks"):
             RNNLM(40, H, H, 1, tied=True, output=OUTPUT_LAYERS[name])
     for layer in (NCE, NegativeSampling, BlackOut, ImportanceSampling):
         model = RNNLM(40, H, H, 1, tied=True, output=layer)

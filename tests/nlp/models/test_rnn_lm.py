@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -73,8 +75,6 @@ def test_tied_weights_are_one_parameter() -> None:
     model.loss(words(0, 3, 2), words(1, 3, 2))[0].backward()
     # 11 rows all get a gradient from the output layer, though few of the words occur
     assert (model.embedding.weight.grad.numpy() != 0).any(axis=1).all()
-    with pytest.raises(ValueError, match="of one size"):
-        RNNLM(11, 4, 6, 1, tied=True)
 
 
 def test_dropout_acts_in_training_only() -> None:
@@ -203,11 +203,6 @@ def test_with_skip_the_input_goes_to_all_layers_and_all_go_to_the_scores(cell: s
     np.testing.assert_allclose(model(input)[0].detach().numpy(), expected.detach().numpy(), atol=1e-6)
 
 
-def test_skip_and_tied_weights_exclude_each_other() -> None:
-    with pytest.raises(NlpError, match="leave one out"):
-        RNNLM(11, 6, 6, tied=True, skip=True)
-
-
 def layer_and_input(cell: str, seed: int = 0) -> tuple[nn.RNNBase, minigrad.Tensor, object]:
     """A layer from 4 to 6 units, its input (5, 3, 4) and a state, all with gradients."""
     minigrad.manual_seed(seed)
@@ -290,8 +285,26 @@ def test_recurrent_dropout_acts_in_training_only_by_one_mask_a_call(cell: str, m
     np.testing.assert_array_equal(model(input)[0].detach().numpy(), expected)
 
 
-def test_what_drops_in_the_recurrence_is_one_or_the_other() -> None:
-    with pytest.raises(NlpError, match="both act in the recurrence"):
-        RNNLM(11, 6, 6, weight_drop=0.5, dropout_recurrent=0.5)
-    with pytest.raises(NlpError, match="dropout_recurrent is a probability, from 0 to 1, not 2"):
-        RNNLM(11, 6, 6, dropout_recurrent=2)
+REFUSED: dict[str, dict[str, Any]] = {
+    "vocabulary is 0, it must be at least 1": {"vocabulary": 0},
+    "embedding is 0, it must": {"embedding": 0},
+    "hidden is -3, it must": {"hidden": -3},
+    "layers is 0, it must": {"layers": 0},
+    r"a cell is one of lstm, gru, rnn, irnn, not 'foo'$": {"cell": "foo"},
+    r"not 'ltsm' \(the nearest is 'lstm'\)": {"cell": "ltsm"},
+    "initial_range is 0, it must be above 0, or None": {"initial_range": 0},
+    "need embedding and hidden of one size, not 4 and 6": {"embedding": 4, "layers": 1, "tied": True},
+    "with skip .* leave one out": {"tied": True, "skip": True},
+    "both act in the recurrence": {"weight_drop": 0.5, "dropout_recurrent": 0.5},
+    **{
+        f"{name} is a probability, from 0 to 1, not {p}": {name: p}
+        for name in ("dropout", "dropout_input", "dropout_between", "dropout_words", "weight_drop", "dropout_recurrent")
+        for p in (-0.1, 2, float("nan"))
+    },
+}
+
+
+@pytest.mark.parametrize(("sentence", "options"), REFUSED.items())
+def test_what_makes_no_model_is_refused_in_a_sentence(sentence: str, options: dict[str, Any]) -> None:
+    with pytest.raises(NlpError, match=f"^RNNLM: .*{sentence}"):
+        RNNLM(**{"vocabulary": 11, "embedding": 6, "hidden": 6, **options})

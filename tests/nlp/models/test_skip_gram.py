@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import minigrad
 from minigrad import Tensor, optim
 from minigrad.testing import standin
+from nlp.errors import NlpError
 from nlp.models.skip_gram import SkipGram
 from nlp.models.word2vec_outputs import NoiseOutput
 from nlp.text.contexts import ContextWindows, stretch_length
@@ -235,6 +236,12 @@ def test_it_starts_as_word2vec_does() -> None:
     assert sorted(model.state_dict()) == ["embedding.weight", "output.vectors.weight"]
     words, pairs = (minigrad.tensor(array) for array in stretch(0, 6))
     assert model.loss(words, pairs)[0].item() == pytest.approx(6 * np.log(2), rel=1e-5)  # all scores are 0
+
+
+@pytest.mark.parametrize(("name", "value", "least"), [("size", 0, 1), ("negatives", -1, 0), ("shared", -3, 0)])
+def test_what_makes_no_model_is_refused_in_a_sentence(name: str, value: int, least: int) -> None:
+    with pytest.raises(NlpError, match=f"SkipGram: {name} is {value}, it must be at least {least}$"):
+        SkipGram([5, 3], **{name: value})
 
 
 def two_topics(N: int) -> np.ndarray:
