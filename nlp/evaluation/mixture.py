@@ -2,13 +2,20 @@
 
     p(token) = sum over m of w_m p_m(token),   w_m >= 0, of sum 1
 
-Whose weights are best on held-out text, the EM algorithm finds (Jelinek and Mercer, "Interpolated estimation of Markov
+Which weights are best on held-out text, the EM algorithm finds (Jelinek and Mercer, "Interpolated estimation of Markov
 source parameters from sparse data", 1980; for mixtures of network and n-gram models Mikolov et al. 2010, section 3):
 
-    w_m <- w_m g_m,   g_m = mean over the tokens of p_m(token) / p(token)
+    w_m <- w_m g_m,   g_m = mean over the tokens of r_m,   r_m = p_m(token) / p(token)
 
-The mean loss is convex in w, so that there is one minimum. By the inequality of Jensen no weights at all have a loss
-that is lower than that of w by more than log max_m g_m: it is known how far away the minimum is.
+but of similar models in thousands of rounds. The mean loss is convex in w, with the gradient -g and the Hessian
+H = mean of r r^T, so that Newton's method finds its one minimum in a few (Kim, Carbonetto, Stephens and Anitescu, "A
+fast algorithm for maximum likelihood estimation of mixture proportions using sequential quadratic programming", 2020).
+As there, sum of w is added to the loss in the place of the condition that it be 1; the minimum stays where it is:
+
+    v = the least of (v - w)^T H (v - w) / 2 + (1 - g)^T (v - w),  v >= 0;   w <- w + t (v - w), made of sum 1
+
+By the inequality of Jensen no weights at all have a loss that is lower than that of w by more than log max_m g_m: it is
+known how far away the minimum is.
 
 Shapes: M models, N tokens.
 """
@@ -41,7 +48,11 @@ __all__ = ["Mixture", "MixtureText", "best_weights", "mix", "mixture_loss", "tok
 Progress = Callable[[float], None]
 Losses = NDArray[np.floating[Any]]
 CLOSE_ENOUGH = 1e-7  # nats a token, between the weights found and the best ones
-MOST_ROUNDS = 10_000
+FLOOR = 1e-9  # by M, the least weight that is tried: what it costs does not count, and r stays finite
+STEPS = 1.0, 1 / 4, 1 / 16, 1 / 64  # t: how much of Newton's step is tried
+LEAST_SIZE = 1e-6  # of the root of the mean of r^2: that of a model that gives no token anything would be 0
+ROUNDING = 1e-12  # of a slope, where the largest curvature is 1
+MOST_ROUNDS = 100  # ten are many
 CHUNK = 1 << 18  # tokens looked at together, where the losses may lie on the disk
 
 
@@ -53,7 +64,7 @@ def best_weights(losses: Losses) -> NDArray[np.float64]:
 
     losses: (M, N), minus the logarithm of the probability that a model gave a token (nats); inf for a probability of 0.
     A token to which no model gives any says nothing of the weights and is left out. The mean loss is within 1e-7 nats
-    of the least one, or after 10,000 rounds within log(M) / 10,000 at worst.
+    of the least one. Of each round's steps, those of Newton and that of EM, the one is taken that lowers it most.
 
     Raises NlpError for losses of another shape, without a token, or that are no numbers.
     """
@@ -61,22 +72,85 @@ def best_weights(losses: Losses) -> NDArray[np.float64]:
         raise NlpError(f"the losses are (models, tokens), at least one of each, not {losses.shape}")
     weights = np.full(len(losses), 1 / len(losses))
     for _ in range(MOST_ROUNDS):
-        gains = _gains(losses, weights)
+        gains, curvature = _gains(losses, weights)
+        by_em = weights * gains  # of sum 1 again, as p is the sum of all w_m p_m, and never worse
         if gains.max() <= math.exp(CLOSE_ENOUGH):
-            break
-        weights = weights * gains  # of sum 1 again, as p is the sum of all w_m p_m
+            return by_em
+        step = _newton(weights, gains, curvature) - weights
+        tried = np.array([by_em, *(weights + share * step for share in STEPS)]).clip(min=FLOOR / len(losses))
+        tried /= tried.sum(axis=1, keepdims=True)
+        weights = tried[_changes(losses, weights, tried).argmin()]
     return weights
 
 
-def _gains(losses: Losses, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """g (M,): the mean of p_m / p. Where no token has a probability at all, every one is 1."""
-    total, count = np.zeros(len(losses)), 0
+def _newton(
+    weights: NDArray[np.float64], gains: NDArray[np.float64], curvature: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """v (M,) from the floor up, with the least (v - w)^T H (v - w) / 2 + (1 - g)^T (v - w), where H w = g."""
+    floor = FLOOR / len(weights)
+    size = np.maximum(np.sqrt(np.diag(curvature)), LEAST_SIZE)  # is taken out of H: r is large where a weight is small
+    above = _non_negative(curvature / np.outer(size, size), (2 * gains - 1 - floor * curvature.sum(axis=1)) / size)
+    return floor + above / size
+
+
+def _non_negative(curvature: NDArray[np.float64], slope: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The v >= 0 (M,) with the least v^T H v / 2 - slope^T v.
+
+    By the active set of Lawson and Hanson, "Solving least squares problems" (1974), chapter 23: one after the other is
+    let go from 0, that along which it falls most; those that would fall below 0 for it are held there again.
+    """
+    v, free = np.zeros_like(slope), np.zeros(len(slope), dtype=bool)
+    for _ in range(3 * len(slope)):  # far more than it takes, but for rounding
+        falls = np.where(free, 0, slope - curvature @ v)
+        if falls.max() <= ROUNDING:
+            break
+        free[falls.argmax()] = True
+        while (goal := _minimum(curvature, slope, free)).min() < 0:
+            way = np.where(goal < 0, v / np.where(goal < 0, v - goal, 1), np.inf)  # the share after which one is 0
+            first = way.argmin()
+            v = v + way[first] * (goal - v)
+            v[first], free[first] = 0, False
+        v = goal
+    return v
+
+
+def _minimum(
+    curvature: NDArray[np.float64], slope: NDArray[np.float64], free: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Where that is least (M,) if all but the free are 0: the shortest such v, as equal models make H singular."""
+    goal = np.zeros_like(slope)
+    goal[free] = np.linalg.lstsq(curvature[np.ix_(free, free)], slope[free], rcond=None)[0]
+    return goal
+
+
+def _gains(losses: Losses, weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """g (M,) and H (M, M), the means of r and r r^T. Where no token has a probability at all, every g is 1."""
+    total, square, count = np.zeros(len(losses)), np.zeros((len(losses), len(losses))), 0
+    for ratios in _ratios(losses, weights):
+        total += ratios.sum(axis=1)
+        square += ratios @ ratios.T
+        count += ratios.shape[1]
+    return (total / count, square / count) if count else (np.ones(len(losses)), square)
+
+
+def _changes(losses: Losses, weights: NDArray[np.float64], tried: NDArray[np.float64]) -> NDArray[np.float64]:
+    """By how much the loss of all tokens together changes with each of K other weights (K, M): (K,).
+
+    -log(p' / p), where p' / p - 1 = r (w' - w): so the smallest changes are not lost in the rounding of the loss.
+    """
+    total = np.zeros(len(tried))
+    for ratios in _ratios(losses, weights):
+        with np.errstate(divide="ignore"):
+            total -= np.log1p(np.maximum((tried - weights) @ ratios, -1)).sum(axis=1)
+    return total
+
+
+def _ratios(losses: Losses, weights: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
+    """r (M, N), in pieces, of the tokens that have a probability."""
     for piece in _pieces(losses):
         mixed = _mixed(piece, weights)
         possible = np.isfinite(mixed)
-        total += np.exp(mixed[possible] - piece[:, possible]).sum(axis=1)
-        count += int(possible.sum())
-    return total / count if count else np.ones(len(losses))
+        yield np.exp(mixed[possible] - piece[:, possible])
 
 
 def mixture_loss(losses: Losses, weights: Sequence[float] | NDArray[np.float64]) -> float:
@@ -190,13 +264,14 @@ def mix(
     _expect_same_tokens(runs, mixed)
     with tempfile.TemporaryDirectory(prefix="nlp-mix-") as folder:
         named = _texts(runs, mixed[0], valid, texts, Path(folder))
-        told = _Share(progress, len(runs) * sum(len(ids) - 1 for _, ids in named))
+        told = _Share(progress, (len(runs) + 1) * sum(len(ids) - 1 for _, ids in named))  # + 1: for mixing
         weights, judged = None, []
         for name, ids in named:
             with _losses_on_disk([one.model for one in mixed], ids, Path(folder), told) as losses:
                 weights = best_weights(losses) if weights is None else weights
                 alone = tuple(float(of_run.mean()) for of_run in losses)
                 judged.append(MixtureText(name, len(ids) - 1, alone, mixture_loss(losses, weights)))
+            told.more(len(ids) - 1)
     assert weights is not None  # there is always a text to find them on
     return Mixture(tuple(str(run) for run in runs), tuple(weights.tolist()), tuple(judged))
 
