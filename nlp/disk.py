@@ -1,6 +1,5 @@
 """Writing files whole or not at all, with one sentence where the disk does not take them."""
 
-import json
 import os
 import re
 import tempfile
@@ -9,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from nlp import strict_json
 from nlp.errors import NlpError
 
 __all__ = ["TEMPORARY", "disk_errors", "replacing", "write_bytes", "write_json", "write_text"]
@@ -54,8 +54,11 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Make `path` hold `content` as JSON that people can read; a file name that is no Unicode stays what it is."""
-    text = json.dumps(content, indent=2, ensure_ascii=False)
+    """Make `path` hold `content` as JSON that people can read, and every program (see `nlp.strict_json`).
+
+    A file name that is no Unicode stays what it is.
+    """
+    text = strict_json.dumps(content, indent=2, ensure_ascii=False)
     write_text(path, re.sub("[\ud800-\udfff]", lambda half: f"\\u{ord(half[0]):04x}", text) + "\n")
 
 

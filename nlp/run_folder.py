@@ -28,6 +28,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 import minigrad
+from nlp import strict_json
 from nlp.disk import TEMPORARY, disk_errors, write_bytes, write_json, write_text
 from nlp.errors import NlpError
 from nlp.metrics import expect_record
@@ -151,9 +152,9 @@ class RunFolder:
         write_text(self.path / SAMPLE, text + "\n")
 
     def append_metrics(self, record: Mapping[str, Any]) -> None:
-        """One line more in metrics.jsonl."""
+        """One line more in metrics.jsonl, as `nlp.strict_json` writes it."""
         with disk_errors(self.path / METRICS), (self.path / METRICS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+            file.write(strict_json.dumps(record) + "\n")
 
     def keep_metrics(self, size: int) -> bool:
         """Cut metrics.jsonl off after `size` bytes, as the lines after a checkpoint are written anew; False where it is
@@ -270,7 +271,7 @@ class RunFolder:
         return NlpError(f"{self.path / LAST} does not fit the run's configuration and vocabulary: {reason}")
 
     def metrics(self) -> Iterator[dict[str, Any]]:
-        """The lines of metrics.jsonl, without one that a crash left half-written at the end."""
+        """The lines of metrics.jsonl, infinite numbers too, without one that a crash left half-written at the end."""
         text = self._read(METRICS)
         whole = text[: text.rfind("\n") + 1]
         for number, line in enumerate(whole.splitlines(), 1):

@@ -13,6 +13,7 @@ from typing import Any
 from nlp.disk import disk_errors, write_json
 from nlp.errors import NlpError
 from nlp.results.plan import Plan
+from nlp.strict_json import number
 
 __all__ = ["Recorded", "Training", "machine", "read_recorded", "recorded_folder", "today", "write_recorded"]
 
@@ -79,7 +80,8 @@ def _read(path: Path) -> Recorded:
         raise NlpError(f"{path} is damaged ({error}): {again}") from error
     try:
         runs = {name: Training(**run) for name, run in content.pop("runs").items()}
-        recorded = Recorded(**{**content, "commands": tuple(content["commands"])}, runs=runs)
+        values = {measure: number(value) for measure, value in content.pop("values").items()}
+        recorded = Recorded(**{**content, "commands": tuple(content["commands"])}, values=values, runs=runs)
         _check(recorded, path.stem)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise NlpError(f"{path} is damaged ({error}): {again}") from error

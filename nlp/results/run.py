@@ -22,6 +22,7 @@ from nlp.results.command_line import Command, TrainingCommand, understand
 from nlp.results.plan import RUNS, Entry, Keys
 from nlp.results.recorded import Recorded, Training, machine, today
 from nlp.run_folder import CONFIG, METRICS, RunFolder
+from nlp.strict_json import number
 from nlp.training.stopping import StopRequest
 from nlp.versions import versions
 
@@ -175,6 +176,7 @@ def _number(content: Any, keys: Keys, source: Path) -> float:
             content = content[key]
         except (KeyError, IndexError, TypeError) as error:
             raise NlpError(f"the results in {source} have no {' / '.join(map(str, keys))}") from error
+    content = number(content)
     if type(content) not in (int, float):
         raise NlpError(f"{' / '.join(map(str, keys))} in {source} is no number: {content!r}")
     return content

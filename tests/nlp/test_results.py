@@ -19,10 +19,12 @@ from hypothesis import strategies as st
 from nlp_helpers import PATTERN, call, told_in_one_sentence
 
 import nlp
+from nlp.disk import write_json
 from nlp.errors import NlpError
 from nlp.results.command_line import Command, TrainingCommand, understand
 from nlp.results.plan import PLAN, RUNS, Entry, Peer, Plan, Section, read_plan
 from nlp.results.recorded import Recorded, Training, read_recorded, recorded_folder, write_recorded
+from nlp.results.run import _values
 from nlp.results.table import OUT_OF_DATE, in_markdown, section_tables, state_of
 from nlp.run_folder import RunFolder
 from nlp.training.stopping import StopRequest
@@ -393,6 +395,12 @@ def test_what_is_written_is_read_again(plan: Plan) -> None:
     (recorded_folder(plan) / "lstm.json").rename(recorded_folder(plan) / "other.json")
     with pytest.raises(NlpError, match="it is the result 'lstm'"):
         read_recorded(plan)
+
+
+def test_an_infinite_result_of_a_command_is_taken(tmp_path: Path) -> None:
+    write_json(tmp_path / "mixed.json", {"texts": [{"perplexity": float("inf")}]})
+    entry = Entry("mixed", "both", (), f"{RUNS}/mixed.json", {"score": ("texts", 0, "perplexity")}, {}, None, None)
+    assert _values(entry, tmp_path) == {"score": float("inf")}
 
 
 # ---- the project's own plan -----------------------------------------------------------------------------------------
