@@ -124,13 +124,16 @@ def draw_map(
     method: Annotated[str, typer.Option(help="pca (principal components) or tsne (clusters of neighbours).")] = "pca",
 ) -> None:
     """A map of words as a picture, words with similar vectors near each other."""
+    from nlp.commands.progress import reading
     from nlp.evaluation.word_map import draw_word_map, frequent_words
     from nlp.keyed_vectors import load_vectors
     from nlp.pictures import picture_format
 
     picture_format(out)  # a wrong name is told before the vectors are read
     vectors = load_vectors(source)
-    draw_word_map(vectors, word or frequent_words(vectors, count), out, method, f"the words of {source}")
+    shown = word or frequent_words(vectors, count)
+    with reading(Console(stderr=True)) as progress:
+        draw_word_map(vectors, shown, out, method, f"the words of {source}", progress)
     typer.echo(f"the map is in {out}")
 
 

@@ -4,17 +4,19 @@ Van der Maaten and Hinton, "Visualizing data using t-SNE" (2008). Neighbourhoods
 around the points where they are; q_ij, by Student's t around their places on the map. The map is moved until the
 Kullback-Leibler divergence sum p_ij log(p_ij / q_ij) is small.
 
-Shapes: N points of D dimensions. Time and memory grow with N squared.
+Shapes: N points of D dimensions. Time and memory grow with N squared: there is a limit to N.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nlp.errors import NlpError
 
-__all__ = ["joint_probabilities", "map_gradient", "squared_distances", "tsne"]
+__all__ = ["MOST_POINTS", "joint_probabilities", "map_gradient", "squared_distances", "tsne"]
 
 Values = NDArray[np.float64]
 
@@ -22,21 +24,33 @@ Values = NDArray[np.float64]
 STEPS, LEARNING_RATE = 1000, 100.0
 EXAGGERATED, EXAGGERATION = 50, 4.0  # steps at first in which every p is larger: clusters come to be, and can pass
 CALM, MOMENTUM, LATER_MOMENTUM = 250, 0.5, 0.8  # steps with the first momentum, before the later one
+MOST_POINTS = 2_000  # half a minute and 200 MB
 SPREAD = 1e-4  # of the first places
 LEAST = 1e-12  # of a probability, so that none is 0, and of a squared distance beside the largest
 SMALLEST = float(np.finfo(np.float64).tiny)
 HALVINGS = 60  # of the interval in which a Gaussian's width is looked for
 
 
-def tsne(points: Values, start: Values, perplexity: float = 30.0, steps: int = STEPS) -> Values:
+def tsne(
+    points: Values,
+    start: Values,
+    perplexity: float = 30.0,
+    steps: int = STEPS,
+    progress: Callable[[float], None] | None = None,
+) -> Values:
     """Places (N, 2) for points (N, D), moved from `start` (N, 2), of which only directions and proportions count.
 
     Nothing is drawn at random: the same points and start give the same map. `perplexity` is about how many neighbours
-    each point has, at least 1. For fewer than 3 times as many points it is lowered to a third of them. Raises NlpError
-    for a perplexity below 1.
+    each point has, at least 1. For fewer than 3 times as many points it is lowered to a third of them. `progress`
+    is told the share that is done, 0 to 1. Raises NlpError for a perplexity below 1 and for more than 2,000 points.
     """
     if not perplexity >= 1:
-        raise NlpError(f"--perplexity is a number of neighbours, at least 1, not {perplexity}")
+        raise NlpError(f"the perplexity of t-SNE is a number of neighbours, at least 1, not {perplexity}")
+    if len(points) > MOST_POINTS:
+        raise NlpError(
+            f"t-SNE takes {MOST_POINTS:,} words at most, not {len(points):,}, as its time and memory grow with their "
+            "square: name fewer, or take --method pca"
+        )
     p = joint_probabilities(points, max(1.0, min(perplexity, (len(points) - 1) / 3)))
     places = SPREAD * start / max(float(start.std(axis=0).max()), SMALLEST)
     velocity, gains = np.zeros_like(places), np.ones_like(places)
@@ -47,6 +61,8 @@ def tsne(points: Values, start: Values, perplexity: float = 30.0, steps: int = S
         velocity = (MOMENTUM if step < CALM else LATER_MOMENTUM) * velocity - LEARNING_RATE * gains * gradient
         places = places + velocity
         places -= places.mean(axis=0)
+        if progress is not None:
+            progress((step + 1) / steps)
     return places
 
 

@@ -6,7 +6,8 @@ Shapes: N words, D the size of a vector.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["METHODS", "draw_word_map", "frequent_words", "pca", "place_labels", "project"]
 
 Values = NDArray[np.float64]
+Progress = Callable[[float], None]
+TOLD = 25  # labels between two words on progress
 
 METHODS = ("pca", "tsne")
 LEAST = 3  # words: two are always a line
@@ -56,12 +59,17 @@ def pca(vectors: NDArray[np.floating], count: int = 2) -> tuple[Values, Values]:
     return coordinates, share
 
 
-def project(vectors: KeyedVectors, words: Sequence[str], method: str = "pca") -> tuple[Values, Values]:
+def project(
+    vectors: KeyedVectors, words: Sequence[str], method: str = "pca", progress: Progress | None = None
+) -> tuple[Values, Values]:
     """Where each word stands on a map (N, 2), and the share of the variance along its two directions.
 
     Of vectors at length 1, so that only directions count, as everywhere with word vectors. `method` is "pca", a shadow
     in which distances are at most what they are, or "tsne", which keeps neighbours beside each other and has no shares
-    to tell (zeros). Raises NlpError for another method, for an unknown word, for one given twice and for fewer than 3.
+    to tell (zeros). `progress` is told the share of t-SNE that is done, 0 to 1.
+
+    Raises NlpError for another method, for an unknown word, for one given twice, for fewer than 3 and for more than
+    2,000 with t-SNE.
     """
     if method not in METHODS:
         raise NlpError(f"--method is one of {', '.join(METHODS)}, not {method!r}")
@@ -73,7 +81,7 @@ def project(vectors: KeyedVectors, words: Sequence[str], method: str = "pca") ->
         raise NlpError(f"the word {twice!r} is given twice: name it once")
     points = vectors.unit[rows].astype(np.float64)
     coordinates, share = pca(points)
-    return (coordinates, share) if method == "pca" else (tsne(points, coordinates), np.zeros(2))
+    return (coordinates, share) if method == "pca" else (tsne(points, coordinates, progress=progress), np.zeros(2))
 
 
 def frequent_words(vectors: KeyedVectors, count: int) -> list[str]:
@@ -87,13 +95,20 @@ def frequent_words(vectors: KeyedVectors, count: int) -> list[str]:
 
 
 def draw_word_map(
-    vectors: KeyedVectors, words: Sequence[str], path: Path, method: str = "pca", title: str = "map of words"
+    vectors: KeyedVectors,
+    words: Sequence[str],
+    path: Path,
+    method: str = "pca",
+    title: str = "map of words",
+    progress: Callable[[str, float], None] | None = None,
 ) -> None:
     """Draw the words as points of a map with their names (see `project`), the first words' names placed first.
 
+    `progress` is told what is being done, and its share that is done, 0 to 1: "t-SNE", and then "labels".
+
     Raises NlpError as `project` does, and where the picture cannot be written.
     """
-    coordinates, share = project(vectors, words, method)
+    coordinates, share = project(vectors, words, method, _part(progress, "t-SNE"))
     figure = new_figure(*SIZE, title)
     axes = figure.subplots()
     plain(axes, "")
@@ -109,14 +124,18 @@ def draw_word_map(
         axes.set_xlabel("t-SNE: neighbours stay neighbours, larger distances tell little")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph", UserWarning)  # a letter that the font lacks is drawn as a box
-        _label(axes, coordinates, words)
+        _label(axes, coordinates, words, _part(progress, "labels"))
         save(figure, path)
+
+
+def _part(progress: Callable[[str, float], None] | None, what: str) -> Progress | None:
+    return None if progress is None else partial(progress, what)
 
 
 # ---- labels ---------------------------------------------------------------------------------------------------------
 
 
-def _label(axes: Axes, coordinates: Values, words: Sequence[str]) -> None:
+def _label(axes: Axes, coordinates: Values, words: Sequence[str], progress: Progress | None) -> None:
     """Write the words beside their points, with a line to the point where one stands further off."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -132,7 +151,7 @@ def _label(axes: Axes, coordinates: Values, words: Sequence[str]) -> None:
     for text in texts:
         text.remove()
     frame = np.array(axes.bbox.extents) * points_per_pixel
-    centres = place_labels(anchors, sizes, frame)
+    centres = place_labels(anchors, sizes, frame, progress)
     for word, place, anchor, centre, size in zip(words, coordinates, anchors, centres, sizes, strict=True):
         gap = np.maximum(np.abs(centre - anchor) - size / 2, 0).max()
         line: dict[str, Any] = {
@@ -150,12 +169,12 @@ def _label(axes: Axes, coordinates: Values, words: Sequence[str]) -> None:
         )
 
 
-def place_labels(anchors: Values, sizes: Values, frame: Values) -> Values:
+def place_labels(anchors: Values, sizes: Values, frame: Values, progress: Progress | None = None) -> Values:
     """The centre (N, 2) of each label, given the points (N, 2) and the labels' widths and heights (N, 2), all alike.
 
     One after the other, each in that place around its point where it covers least of the points, of the labels before
     it and of what is outside the frame (left, bottom, right, top): beside it, above or below, across the corners, and
-    the same further off. Of places as good, the first.
+    the same further off. Of places as good, the first. `progress` is told the share that is done, 0 to 1.
     """
     dots = np.concatenate([anchors - DOT, anchors + DOT], axis=1)  # N, 4: left, bottom, right, top
     taken = np.empty_like(dots)
@@ -169,6 +188,8 @@ def place_labels(anchors: Values, sizes: Values, frame: Values) -> Values:
         outside = size.prod() - _overlap(boxes, frame[None])[:, 0]
         best = int(np.round(covered + outside, 6).argmin())  # rounded, so that nothing is nothing everywhere
         centres[number], taken[number] = candidates[best], boxes[best]
+        if progress is not None and (number + 1 == len(anchors) or number % TOLD == 0):
+            progress((number + 1) / len(anchors))
     return centres
 
 

@@ -123,5 +123,5 @@ def test_points_in_one_place_are_no_trouble(points: np.ndarray) -> None:
 
 
 def test_a_perplexity_below_1_is_told() -> None:
-    with pytest.raises(NlpError, match=r"--perplexity is a number of neighbours, at least 1, not 0\.5"):
+    with pytest.raises(NlpError, match=r"perplexity of t-SNE is a number of neighbours, at least 1, not 0\.5"):
         tsne(cloud(0, 5), cloud(0, 5, 2), perplexity=0.5)

@@ -114,6 +114,31 @@ def test_a_picture_has_each_word_as_it_is(method: str, tmp_path: Path) -> None:
     assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("method", ["pca", "tsne"])
+def test_progress_is_told_to_the_end(method: str, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    told: list[tuple[str, float]] = []
+    vectors = some_vectors()
+    draw_word_map(
+        vectors, vectors.words, tmp_path / "map.png", method, progress=lambda what, share: told.append((what, share))
+    )
+    parts = ["labels"] if method == "pca" else ["t-SNE", "labels"]
+    assert list(dict.fromkeys(what for what, _ in told)) == parts
+    for part in parts:
+        shares = [share for what, share in told if what == part]
+        assert shares == sorted(shares)
+        assert 0 < shares[0] < shares[-1] == 1
+
+
+def test_too_many_words_for_t_sne_are_refused_before_anything_is_done() -> None:
+    words = [f"w{number}" for number in range(2_001)]
+    vectors = KeyedVectors(words, np.random.default_rng(0).standard_normal((2_001, 3)).astype(np.float32))
+    message = r"t-SNE takes 2,000 words at most, not 2,001, .*: name fewer, or take --method pca"
+    with pytest.raises(NlpError, match=message):
+        project(vectors, words, "tsne")
+    assert project(vectors, words, "pca")[0].shape == (2_001, 2)
+
+
 def test_frequent_words_are_of_letters() -> None:
     assert frequent_words(some_vectors(), 4) == ["the", "of", "king", "queen"]
     assert len(frequent_words(some_vectors(), 99)) == 8
