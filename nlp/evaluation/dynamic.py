@@ -8,8 +8,9 @@ and then they take one step (Krause, Kahembwe, Murray and Renals, "Dynamic evalu
 
 L is the mean loss of the segment's tokens, theta_g the trained weights, rms the root of the mean square of each
 weight's gradient over segments of the training text, rms_norm = rms / (its mean over all weights), no larger than
-1 / decay. SGD without decay is that of Mikolov, Karafiat, Burget, Cernocky and Khudanpur, "Recurrent neural network
-based language model" (2010), who learn from every token by itself.
+1 / decay. epsilon is the mean of rms over all weights here, so that it needs no choice for each model; in the paper it
+is a number by itself. SGD without decay is that of Mikolov, Karafiat, Burget, Cernocky and Khudanpur, "Recurrent neural
+network based language model" (2010), who learn from every token by itself.
 
 Shapes: N tokens of a text, P weights (parameters that are trained), T time steps, B texts side by side.
 """
@@ -47,7 +48,10 @@ STEPS = {
     "char": 20,
     "byte": 20,
 }  # the tokens of a segment, by level, if none are said: the paper's
-RATES = {SGD: 0.2, RMS: 0.001}  # the learning rates if none is said, which did well on several texts
+# The learning rates if none is said. Of an LSTM of 128 units on 12,000 characters of tinyshakespeare, which had read
+# 300,000: 2.08 nats without learning; sgd at 0.05, 0.1, 0.2, 0.4: 1.78, 1.75, 1.76, 1.82; rms at 0.0003, 0.001, 0.003:
+# 1.80, 1.73, 1.74.
+RATES = {SGD: 0.2, RMS: 0.001}
 EPSILON = 1.0  # times the mean rms: a weight whose gradient was hardly ever there, of a rare word, must not leap now
 STATISTICS_STREAMS = 32  # stretches of the training text read side by side
 STATISTICS_SEGMENTS = 250  # of each stretch, at most
@@ -184,6 +188,11 @@ class _Learner:
         if [one.shape for one in rms] != [one.shape for one in self.weights]:
             raise NlpError("the gradient statistics are of another model: take gradient_rms of this one")
         mean = sum(float(one.sum()) for one in rms) / sum(one.numel() for one in rms)
+        if not (math.isfinite(mean) and mean > 0):
+            raise NlpError(
+                f"the gradient statistics have no size to go by, as their mean is {mean:g}: take gradient_rms of a "
+                "text that the model does not foresee perfectly, or learn by plain SGD"
+            )
         pulls = [(decay / mean * one).clamp(max=1.0) if decay else 0.0 for one in rms]
         return [one + EPSILON * mean for one in rms], pulls
 

@@ -168,6 +168,15 @@ def test_the_first_segment_is_judged_by_the_trained_weights_and_the_next_is_not(
         np.testing.assert_equal(weights_of(model), before)
 
 
+@pytest.mark.parametrize("value", [0.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_gradient_statistics_without_a_size_are_refused(value: float, decay: float) -> None:
+    model = elman()
+    rms = tuple(minigrad.full_like(weight, value) for weight in model.parameters())
+    with pytest.raises(NlpError, match=f"have no size to go by, as their mean is {value:g}"):
+        dynamic(model, np.array([1, 2, 3, 4]), Rule(steps=1, decay=decay, rms=rms))
+
+
 @given(st.text("abc \n", min_size=1, max_size=40), st.integers(1, 7), st.sampled_from([None, "line", "blank"]))
 def test_without_learning_it_is_the_usual_evaluation(text: str, steps: int, documents: Any) -> None:
     judge = letters_model()
