@@ -1,6 +1,7 @@
-"""nlp: language models trained on minigrad.
+"""nlp: language models and word vectors trained on minigrad.
 
-From the command line: `nlp train`, `nlp generate RUN`, `nlp eval RUN --text FILE` and more. From Python:
+From the command line: `nlp train`, `nlp generate RUN`, `nlp eval RUN --text FILE`, `nlp words train` and more. From
+Python:
 
     import nlp
     from nlp.generation import generate
@@ -8,26 +9,25 @@ From the command line: `nlp train`, `nlp generate RUN`, `nlp eval RUN --text FIL
     language_model = nlp.load("runs/python-docs-1")
     print("".join(generate(language_model, "The function")))
 
-Where things are: `text` goes from files to batches of token ids, `models` has the networks, `training` trains them,
-`evaluation` judges them, `generation` lets them write, `tuning` looks for good options, `commands` is the command line.
-`config` has all options, `run_folder` all files of a run.
+Where things are: `text` goes from files to batches of token ids, `models` has a file for each model, `tasks` says how
+options become a model and what comes out of it, `training` trains, `evaluation` judges, `generation` writes, `tuning`
+looks for good options, `studies` shows what is difficult, `results` has what was measured, `commands` is the command
+line. `config` has the options of a language model, `vector_config` those of word vectors, `run_folder` all files of a
+run. A new model: its file in `models`, its options in the config, its line in the task.
 """
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import Any
 
 from nlp.errors import NlpError
-
-if TYPE_CHECKING:
-    from nlp.language_model import LanguageModel
 
 __all__ = ["NlpError", "load"]
 
 
-def load(run: str | os.PathLike[str], device: str = "cpu") -> LanguageModel:
-    """The model of a run folder with its best weights, its vocabulary and tokenizer, ready to use (dropout off).
+def load(run: str | os.PathLike[str], device: str = "cpu") -> Any:
+    """What a run folder has come to, ready to use: a `LanguageModel` (dropout off), or the `KeyedVectors` of its words.
 
     Raises NlpError for a folder that is missing or lacks a file, and for a file that is damaged or fits no other.
     """
