@@ -26,8 +26,9 @@ from itertools import pairwise
 import minigrad
 from minigrad import Tensor, nn
 from nlp.errors import NlpError
-from nlp.models.feature_lm import FeatureLM, MakeOutput, check_sizes, start_small
+from nlp.models.feature_lm import FeatureLM, MakeOutput, start_small
 from nlp.models.output_layers import FullSoftmax
+from nlp.models.sizes import check_sizes
 from nlp.models.token_model import State
 
 __all__ = ["DeepTransitionLM"]

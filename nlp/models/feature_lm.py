@@ -12,11 +12,10 @@ from numpy.typing import ArrayLike
 
 import minigrad
 from minigrad import Tensor, nn
-from nlp.errors import NlpError
 from nlp.models.output_layers import OutputLayer
 from nlp.models.token_model import State, TokenModel
 
-__all__ = ["BEFORE", "INITIAL_RANGE", "FeatureLM", "MakeOutput", "check_sizes", "start_small", "with_older"]
+__all__ = ["BEFORE", "INITIAL_RANGE", "FeatureLM", "MakeOutput", "start_small", "with_older"]
 
 MakeOutput = Callable[[int, int], OutputLayer]  # an output layer of so many features and tokens
 INITIAL_RANGE = 0.1  # of the embedding and the output layer: small scores at first, all words about equally likely
@@ -56,13 +55,6 @@ class FeatureLM(TokenModel):
 def _rows(features: Tensor) -> Tensor:
     """The features (T, B, D) of all places in a row (T * B, D)."""
     return features.reshape(-1, features.shape[-1])
-
-
-def check_sizes(model: str, least: int = 1, **sizes: int) -> None:
-    """Raise NlpError where one of the sizes is below `least`."""
-    for name, size in sizes.items():
-        if size < least:
-            raise NlpError(f"{model}: {name} is {size}, it must be at least {least}")
 
 
 def with_older(input: Tensor, older: Tensor | None, count: int) -> Tensor:

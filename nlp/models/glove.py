@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minigrad import Tensor, nn
+from nlp.models.sizes import check_sizes
 from nlp.models.word_vectors import WordVectors, mean_of, on_host
 
 __all__ = ["GloVe"]
@@ -29,6 +30,7 @@ class GloVe(WordVectors):
 
     def __init__(self, vocabulary: int, size: int = 100, *, x_max: float = 100.0, alpha: float = 0.75) -> None:
         super().__init__()
+        check_sizes("GloVe", vocabulary=vocabulary, size=size)
         self.x_max, self.alpha = x_max, alpha
         self.embedding = nn.Embedding(vocabulary, size, sparse=True)  # w
         self.context_embedding = nn.Embedding(vocabulary, size, sparse=True)  # w~

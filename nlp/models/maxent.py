@@ -27,7 +27,8 @@ import minigrad
 from minigrad import Tensor, nn
 from minigrad.backend import Array, namespace
 from nlp.errors import NlpError
-from nlp.models.feature_lm import check_sizes, with_older
+from nlp.models.feature_lm import with_older
+from nlp.models.sizes import check_sizes
 from nlp.models.token_model import State, TokenModel
 
 __all__ = ["MaxEntLM", "add_slices", "sum_slices"]

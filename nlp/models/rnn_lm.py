@@ -16,9 +16,10 @@ from typing import Any
 import minigrad
 from minigrad import Tensor, nn
 from nlp.errors import NlpError, did_you_mean
-from nlp.models.feature_lm import INITIAL_RANGE, FeatureLM, MakeOutput, check_sizes
+from nlp.models.feature_lm import INITIAL_RANGE, FeatureLM, MakeOutput
 from nlp.models.output_layers import FullSoftmax
 from nlp.models.recurrent_dropout import draw_mask, run_with_mask
+from nlp.models.sizes import check_sizes
 from nlp.models.token_model import State
 
 __all__ = ["CELLS", "RNNLM"]
@@ -102,6 +103,9 @@ class RNNLM(FeatureLM):
         )
         if cell not in CELLS:
             raise NlpError(f"RNNLM: a cell is one of {', '.join(CELLS)}, not {cell!r}{did_you_mean(cell, CELLS)}")
+        for name, penalty in {"activation_penalty": activation_penalty, "change_penalty": change_penalty}.items():
+            if not penalty >= 0:
+                raise NlpError(f"RNNLM: {name} is 0 or more, not {penalty}")
         if initial_range is not None and not initial_range > 0:
             raise NlpError(f"RNNLM: initial_range is {initial_range}, it must be above 0, or None for the layers' own")
         last = embedding if tied else hidden

@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import minigrad
 from minigrad import Tensor, nn
-from nlp.models.feature_lm import BEFORE, FeatureLM, MakeOutput, check_sizes, start_small, with_older
+from nlp.models.feature_lm import BEFORE, FeatureLM, MakeOutput, start_small, with_older
 from nlp.models.output_layers import FullSoftmax
+from nlp.models.sizes import check_sizes
 from nlp.models.token_model import State
 
 __all__ = ["WindowLM"]

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from minigrad import Tensor, nn
-from nlp.models.feature_lm import check_sizes
+from nlp.errors import NlpError
+from nlp.models.sizes import check_sizes
 from nlp.models.word2vec_outputs import NoiseOutput, PathOutput
 from nlp.models.word_vectors import WordVectors, mean_of, on_host
 
@@ -31,13 +32,15 @@ class Word2Vec(WordVectors):
         negatives: the number of noise words for a pair; 0 takes the hierarchical softmax, `PathOutput`, instead.
         shared: see `NoiseOutput`.
 
-    Raises NlpError for a size below 1, and for `negatives` or `shared` below 0.
+    Raises NlpError for a size below 1, for `negatives` or `shared` below 0, and for `shared` without `negatives`.
     """
 
     def __init__(self, counts: ArrayLike, size: int = 100, *, negatives: int = 5, shared: int = 0) -> None:
         super().__init__()
         check_sizes(type(self).__name__, size=size)
         check_sizes(type(self).__name__, 0, negatives=negatives, shared=shared)
+        if shared and not negatives:
+            raise NlpError(f"{type(self).__name__}: shared noise words are negatives, and negatives=0 takes none")
         self.embedding = nn.Embedding(len(np.asarray(counts)), size, sparse=True)
         nn.init.uniform_(self.embedding.weight, -0.5 / size, 0.5 / size)
         self.output: NoiseOutput | PathOutput

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import minigrad
 from minigrad import optim
 from minigrad.testing import standin
+from nlp.errors import NlpError
 from nlp.models.glove import GloVe
 from nlp.text.cooccurrence import CooccurrenceBatches, count_cooccurrences
 
@@ -84,3 +85,8 @@ def test_it_runs_the_same_on_the_stand_in_device() -> None:
         objective.backward()
     assert objective.item() == pytest.approx(expected.item())
     assert isinstance(model.vectors(), np.ndarray)
+
+
+def test_vectors_of_no_numbers_are_refused() -> None:
+    with pytest.raises(NlpError, match="GloVe: size is 0, it must be at least 1"):
+        GloVe(4, 0)

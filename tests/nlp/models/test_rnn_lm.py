@@ -293,6 +293,8 @@ REFUSED: dict[str, dict[str, Any]] = {
     r"a cell is one of lstm, gru, rnn, irnn, not 'foo'$": {"cell": "foo"},
     r"not 'ltsm' \(the nearest is 'lstm'\)": {"cell": "ltsm"},
     "initial_range is 0, it must be above 0, or None": {"initial_range": 0},
+    "activation_penalty is 0 or more, not -1": {"activation_penalty": -1},
+    "change_penalty is 0 or more, not nan": {"change_penalty": float("nan")},
     "need embedding and hidden of one size, not 4 and 6": {"embedding": 4, "layers": 1, "tied": True},
     "with skip .* leave one out": {"tied": True, "skip": True},
     "both act in the recurrence": {"weight_drop": 0.5, "dropout_recurrent": 0.5},

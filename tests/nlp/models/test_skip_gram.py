@@ -244,6 +244,11 @@ def test_what_makes_no_model_is_refused_in_a_sentence(name: str, value: int, lea
         SkipGram([5, 3], **{name: value})
 
 
+def test_shared_noise_words_without_noise_words_are_refused() -> None:
+    with pytest.raises(NlpError, match="SkipGram: shared noise words are negatives, and negatives=0 takes none"):
+        SkipGram([5, 3], negatives=0, shared=5)
+
+
 def two_topics(N: int) -> np.ndarray:
     """Runs of words 0 to 4, and runs of words 5 to 9."""
     draw = np.random.default_rng(0)
