@@ -162,10 +162,11 @@ def _draw(
     scores, state = reader.begin(context)
     scores, state = scores[every], reader.select(state, every)
     while True:
-        allowed = scores.copy()
-        allowed[:, never] = -np.inf
-        stuck = ~np.isfinite(allowed.max(axis=1))  # a model of counts may foresee nothing else: then it is drawn
-        scores = np.where(stuck[:, None], scores, allowed)
+        unwanted = scores[:, never]  # a copy
+        scores[:, never] = -np.inf
+        stuck = ~np.isfinite(scores.max(axis=1))
+        if stuck.any():  # a model of counts may foresee nothing else: then it is drawn
+            scores[np.ix_(stuck, never)] = unwanted[stuck]
         ids = np.array([sampling.draw(row, generator) for row, generator in zip(scores, generators, strict=True)])
         yield ids
         scores, state = reader.read(ids[None], state)
