@@ -14,7 +14,6 @@ from nlp.evaluation.scoring import WINDOW, Evaluation, evaluate, perplexity
 from nlp.generation.writing import generate
 from nlp.language_model import LanguageModel
 from nlp.models.deep_transition_lm import DeepTransitionLM
-from nlp.models.feature_lm import MakeOutput
 from nlp.models.jordan_lm import JordanLM
 from nlp.models.maxent import MaxEntLM
 from nlp.models.ngram import NGramLM
@@ -50,6 +49,20 @@ TRAINER_OPTIONS = (
     "patience",
     "epochs",
     "max_minutes",
+)
+RECURRENT_OPTIONS = (  # beside those of every network
+    "layers",
+    "tied",
+    "dropout_input",
+    "dropout_between",
+    "locked",
+    "dropout_words",
+    "weight_drop",
+    "dropout_recurrent",
+    "skip",
+    "activation_penalty",
+    "change_penalty",
+    "initial_range",
 )
 
 
@@ -94,7 +107,7 @@ class LanguageModelling:
         """The model that `config.model` names."""
         model = _MODELS[config.model](config, vocabulary)
         if config.maxent_order and config.model != "maxent":
-            model = MaxEntLM(len(vocabulary), config.maxent_order, config.maxent_size, model)
+            model = _maxent(config, vocabulary, model)
         return on_device(model, config.device)
 
     def make_trainer(self, config: Config, vocabulary: Vocabulary) -> Trainer | CountingTrainer:
@@ -105,7 +118,7 @@ class LanguageModelling:
             return CountingTrainer(model)
         if config.unigram_bias:
             model.start_at_frequencies(vocabulary.counts)
-        return Trainer(model, **{name: getattr(config, name) for name in TRAINER_OPTIONS})
+        return Trainer(model, **_chosen(config, *TRAINER_OPTIONS))
 
     def windows(self, config: Config, prepared: Prepared) -> tuple[Any, Iterable[tuple[Any, Any]]]:
         """The text in streams side by side, or as it is where it is counted."""
@@ -143,74 +156,38 @@ def sample(language_model: LanguageModel) -> str:
 # ---- which model ----------------------------------------------------------------------------------------------------
 
 
-def _output(config: Config, vocabulary: Vocabulary) -> MakeOutput:
+def _chosen(config: Config, *names: str) -> dict[str, Any]:
+    """These options, which the models and the trainer call by the same names."""
+    return {name: getattr(config, name) for name in names}
+
+
+def _network(config: Config, vocabulary: Vocabulary) -> dict[str, Any]:
+    """What every network is made of."""
     layer: Any = OUTPUT_LAYERS[config.output]
-    sampling = {"samples": config.samples} if config.output in SAMPLED else {}
-    return partial(layer, counts=vocabulary.counts, **sampling)
+    sampling = _chosen(config, "samples") if config.output in SAMPLED else {}
+    output = partial(layer, counts=vocabulary.counts, **sampling)
+    return {"vocabulary": len(vocabulary), "output": output, **_chosen(config, "embedding", "hidden", "dropout")}
 
 
 def _recurrent(config: Config, vocabulary: Vocabulary) -> RNNLM:
-    return RNNLM(
-        len(vocabulary),
-        embedding=config.embedding,
-        hidden=config.hidden,
-        layers=config.layers,
-        dropout=config.dropout,
-        cell=config.model,
-        tied=config.tied,
-        dropout_input=config.dropout_input,
-        dropout_between=config.dropout_between,
-        locked=config.locked,
-        dropout_words=config.dropout_words,
-        weight_drop=config.weight_drop,
-        dropout_recurrent=config.dropout_recurrent,
-        skip=config.skip,
-        activation_penalty=config.activation_penalty,
-        change_penalty=config.change_penalty,
-        initial_range=config.initial_range,
-        output=_output(config, vocabulary),
-    )
+    return RNNLM(cell=config.model, **_network(config, vocabulary), **_chosen(config, *RECURRENT_OPTIONS))
 
 
 def _deep_transition(config: Config, vocabulary: Vocabulary) -> DeepTransitionLM:
-    return DeepTransitionLM(
-        len(vocabulary),
-        embedding=config.embedding,
-        hidden=config.hidden,
-        input_depth=config.input_depth,
-        transition_depth=config.transition_depth,
-        output_depth=config.output_depth,
-        shortcut=config.shortcut,
-        dropout=config.dropout,
-        output=_output(config, vocabulary),
-    )
+    depths = _chosen(config, "input_depth", "transition_depth", "output_depth", "shortcut")
+    return DeepTransitionLM(**_network(config, vocabulary), **depths)
 
 
 def _jordan(config: Config, vocabulary: Vocabulary) -> JordanLM:
-    return JordanLM(
-        len(vocabulary),
-        embedding=config.embedding,
-        hidden=config.hidden,
-        teacher_forcing=config.teacher_forcing,
-        dropout=config.dropout,
-        output=_output(config, vocabulary),
-    )
+    return JordanLM(**_network(config, vocabulary), teacher_forcing=config.teacher_forcing)
 
 
 def _window(config: Config, vocabulary: Vocabulary) -> WindowLM:
-    return WindowLM(
-        len(vocabulary),
-        embedding=config.embedding,
-        hidden=config.hidden,
-        order=config.order,
-        direct=config.direct,
-        dropout=config.dropout,
-        output=_output(config, vocabulary),
-    )
+    return WindowLM(**_network(config, vocabulary), order=config.order, direct=config.direct)
 
 
-def _maxent(config: Config, vocabulary: Vocabulary) -> MaxEntLM:
-    return MaxEntLM(len(vocabulary), config.maxent_order, config.maxent_size)
+def _maxent(config: Config, vocabulary: Vocabulary, inner: TokenModel | None = None) -> MaxEntLM:
+    return MaxEntLM(len(vocabulary), config.maxent_order, config.maxent_size, inner)
 
 
 def _ngram(config: Config, vocabulary: Vocabulary) -> NGramLM:
