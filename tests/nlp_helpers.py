@@ -12,6 +12,7 @@ import pytest
 
 import minigrad
 from nlp.config import Config
+from nlp.errors import NlpError
 from nlp.options import flag
 from nlp.run_folder import BEST, LAST, RunFolder
 from nlp.text import Corpus, Vocabulary, make_tokenizer
@@ -82,6 +83,16 @@ def told_in_one_sentence(words: list[object], message: str, run: Path | None = N
     assert result.stderr.count("\n") == 1
     assert message in result.stderr
     assert "Traceback" not in result.output
+
+
+def refuses_a_file(read: Callable[[Path], object], path: Path, content: bytes | None, message: str) -> None:
+    """Read a file with this content, or None for one that is not there: `message`, "{}" in it the path, is told."""
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(NlpError) as told:
+        read(path)
+    assert message.format(path) in str(told.value)
+    assert "\n" not in str(told.value)
 
 
 # ---- searches -------------------------------------------------------------------------------------------------------

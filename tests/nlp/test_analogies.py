@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nlp_helpers import refuses_a_file
 
-from nlp.errors import NlpError
 from nlp.evaluation import analogies
 from nlp.evaluation.analogies import Question, Section, answers, evaluate_analogies, read_analogies
 from nlp.keyed_vectors import KeyedVectors
@@ -143,10 +143,4 @@ def test_a_file_of_questions_is_read_by_section(tmp_path: Path) -> None:
     ],
 )
 def test_a_malformed_file_is_told_in_one_sentence(content: bytes | None, message: str, tmp_path: Path) -> None:
-    path = tmp_path / "q.txt"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(NlpError) as told:
-        read_analogies(path)
-    assert message.format(path) in str(told.value)
-    assert "\n" not in str(told.value)
+    refuses_a_file(read_analogies, tmp_path / "q.txt", content, message)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nlp_helpers import refuses_a_file
 
-from nlp.errors import NlpError
 from nlp.evaluation.word_similarity import WordSimilarity, evaluate_similarity, ranks, read_pairs, spearman
 from nlp.keyed_vectors import KeyedVectors
 
@@ -110,10 +110,4 @@ def test_pairs_are_read_from_tables_of_both_kinds(content: bytes, tmp_path: Path
     ],
 )
 def test_a_malformed_file_is_told_in_one_sentence(content: bytes | None, message: str, tmp_path: Path) -> None:
-    path = tmp_path / "pairs.csv"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(NlpError) as told:
-        read_pairs(path)
-    assert message.format(path) in str(told.value)
-    assert "\n" not in str(told.value)
+    refuses_a_file(read_pairs, tmp_path / "pairs.csv", content, message)
