@@ -43,6 +43,7 @@ def main() -> int:
     if not arguments.as_set:
         free_both_sides()
     try:
+        import nlp  # noqa: F401  # before NumPy: BLAS's threads rest between products as where `nlp train` runs
         from benchmarks import measure
     except ModuleNotFoundError as error:
         print(f'{error.name} is missing, which the benchmarks need: pip install "minigrad[bench]"', file=sys.stderr)

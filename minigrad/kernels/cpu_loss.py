@@ -18,7 +18,7 @@ Array: TypeAlias = np.ndarray[Any, Any]
 # blocks of 1 << 15, whose calls are too short for two threads to take turns, 3.2.
 BLOCK = 1 << 18
 GRAIN = 1 << 15  # elements worth a thread of their own
-CHUNK = 1 << 24  # logits alive at a time in linear_cross_entropy: 64 MiB of float32
+CHUNK = 1 << 25  # logits alive at a time in linear_cross_entropy: 128 MiB of float32
 
 
 @dataclass(frozen=True, slots=True)
