@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -62,7 +61,7 @@ def folder_for(folder: Path) -> Iterator[None]:
 def write(study: Any, name: str, folder: Path, size: Size, prepared: Prepared) -> tuple[Path, Path]:
     """Leave NAME.json and NAME.png in the folder, which is made; returns their paths. Raises NlpError for the disk's.
 
-    The JSON has the numbers, the sizes, the text and the versions; what is no finite number is null there.
+    The JSON has the numbers, the sizes, the text and the versions.
     """
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -72,16 +71,8 @@ def write(study: Any, name: str, folder: Path, size: Size, prepared: Prepared) -
         "size": asdict(size),
         "text": {part: prepared.corpus[part] for part in ("name", "source", "sha256")},
         "versions": versions(),
-        "result": _plain(asdict(study)),
+        "result": asdict(study),
     }
     write_json(numbers, content)
     save(study.draw(), picture)
     return numbers, picture
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(name): _plain(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

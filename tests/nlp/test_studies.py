@@ -261,7 +261,7 @@ def test_the_numbers_are_plain_json_whatever_they_are(prepared: Prepared, tmp_pa
     numbers, _ = write(study, "exploding", tmp_path, SIZE, prepared)
     content = json.loads(numbers.read_text(), parse_constant=pytest.fail)
     assert content["size"] == {**SMALL, "seed": 1}
-    assert content["result"]["curves"][0]["norms"][:3] == [None, None, study.curves[0].norms[2]]
+    assert content["result"]["curves"][0]["norms"][:3] == ["Infinity", "NaN", study.curves[0].norms[2]]
     assert content["text"]["sha256"] == prepared.corpus["sha256"]
     assert isinstance(study, Exploding)
 
