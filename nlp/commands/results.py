@@ -129,12 +129,15 @@ def _entries(plan: Plan, names: list[str], missing: bool) -> list[Entry]:
 def _show(console: Console, table: SectionTable, commands: bool) -> None:
     """A table with its notes, and the commands of what was not measured, or of all."""
     shown = Table(box=None, pad_edge=False, title=table.title, title_justify="left", title_style="bold")
-    for heading in ("name", table.headings[0]):
-        shown.add_column(heading, overflow="fold")
+    # The name stands over what it is: side by side they leave no room for the figures on a narrow terminal.
+    shown.add_column(f"name\n{table.headings[0]}", overflow="fold")
     for heading in table.headings[1:]:  # figures are whole, whatever the width
         shown.add_column(heading.replace(" ", "\n"), justify="right", no_wrap=True)
     for row in table.rows:
-        shown.add_row(Text(row.entry.name), *map(Text, row.cells))
+        system, *figures = row.cells
+        if row.state:
+            system, figures = f"{system} ({row.state})", [""] + figures[1:]
+        shown.add_row(Text.assemble((row.entry.name, "bold"), "\n", system), *map(Text, figures))
     console.print(shown)
     for note in table.notes:
         say(console, note)

@@ -53,7 +53,7 @@ def _section_table(section: Section, recorded: Mapping[str, Recorded]) -> Sectio
     machines: list[str] = []
     for entry in section.entries:
         state = state_of(entry, recorded)
-        peers = ", ".join(
+        peers = "\n".join(
             f"{_figure(peer.value)} [{_place(f'{measure}, {peer.source}', sources)}]"
             for measure, peer in entry.peers.items()
         )
@@ -142,4 +142,4 @@ def _section(table: SectionTable) -> str:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|').replace(chr(10), ', ') for cell in cells)} |"

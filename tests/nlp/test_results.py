@@ -132,7 +132,8 @@ def test_from_the_commands_to_the_table(plan: Plan) -> None:
     table = call("results", "--plan", "plan.toml")
     assert table.exit_code == 0, table.output
     shown = f"{results['test_perplexity']:.3f}"
-    (row,) = [line for line in table.stdout.splitlines() if line.startswith("counts ") and "2-gram" in line]
+    row = _row(table.stdout, "counts")
+    assert "2-gram" in row
     assert shown in row
     assert "1.500 [1]" in row
     assert "[1] test perplexity, a paper, table 1" in table.stdout
@@ -165,12 +166,18 @@ def test_missing_takes_what_is_not_measured_as_the_plan_has_it(plan: Plan) -> No
     plan.path.write_text(TINY_PLAN.replace(old, new), encoding="utf-8")
     assert state_of(read_plan(plan.path).entry("counts"), {"counts": before}) == OUT_OF_DATE
     table = call("results", "--plan", "plan.toml").stdout
-    (row,) = [line for line in table.splitlines() if line.startswith("counts ") and "2-gram" in line]
-    assert OUT_OF_DATE in row
+    assert OUT_OF_DATE in _row(table, "counts")
     assert "counts (out of date, about 0.1 minutes):" in table
     assert re.findall(r"^--- (\w+)", run("--missing").stdout, re.M) == ["counts"]
     assert read_recorded(plan)["counts"].runs.keys() == {"three"}
     assert OUT_OF_DATE not in call("results", "--plan", "plan.toml").stdout
+
+
+def _row(table: str, name: str) -> str:
+    """The two lines of a result: its name with the figures, and what it is."""
+    lines = table.splitlines()
+    (first,) = [number for number, line in enumerate(lines) if line.rstrip() == name or line.startswith(f"{name}  ")]
+    return "\n".join(lines[first : first + 2])
 
 
 # ---- nothing is trained twice ---------------------------------------------------------------------------------------
