@@ -30,7 +30,7 @@ from nlp.training import Experiment
 from nlp.vector_config import VectorConfig
 
 SIZE, WINDOW, MIN_COUNT, NEGATIVES, SHARED = 100, 5, 5, 5, 64
-CHECKED = 200  # lines that our training looks at after each epoch, for it does so always
+CHECKED = 10  # lines that our training looks at after each epoch, for it does so always; over all noise words, so few
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,8 @@ def learn_in_gensim(text: str, kind: Kind, epochs: int, folder: Path) -> tuple[f
     """Processor seconds of gensim's training, and the vectors, by way of word2vec's format."""
     from gensim.models import Word2Vec
 
-    settings = {"negative": NEGATIVES, **kind.gensim}
+    rate = VectorConfig.choose(**kind.ours).lr
+    settings = {"negative": NEGATIVES, "alpha": rate, **kind.gensim}
     model = Word2Vec(vector_size=SIZE, window=WINDOW, min_count=MIN_COUNT, workers=1, seed=1, **settings)
     sentences = [line.split() for line in text.splitlines() if line.strip()]
     model.build_vocab(sentences)
