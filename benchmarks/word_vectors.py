@@ -1,9 +1,12 @@
-"""`python -m benchmarks.word_vectors TEXT`: word2vec here and in gensim on one text with one set of settings.
+"""`python -m benchmarks.word_vectors TEXT`: word2vec here and in gensim on one row of words, with one set of settings.
 
-Processor seconds of the training alone, vocabulary and checking left out, and what the vectors are worth: the share of
-analogies answered and the rank correlation with WordSim-353. gensim learns with one thread here; it needs `pip install
-gensim`. Every pair has noise words of its own on both sides, but where a batch shares them (`shared`), which is
-something gensim does not have.
+Processor seconds of the training, and what the vectors are worth: the share of analogies answered and the rank
+correlation with WordSim-353. Both learn with one thread; making the vocabulary is left out; ours looks at a few lines
+after each epoch and writes its checkpoints meanwhile. Words that are named <unk> are taken out of the text, for gensim
+would learn them as one. Windows run across the ends of lines, here as there.
+
+gensim, which `pip install gensim` brings, gives every pair noise words of its own. Where ours shares them among all
+pairs of a batch (`shared`) it stands beside that.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,14 +25,16 @@ from typing import Any
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy is loaded: gensim's side has one thread as well
 
 import minigrad
-from nlp.evaluation.analogies import evaluate_analogies, read_analogies
-from nlp.evaluation.word_similarity import evaluate_similarity, read_pairs
+from nlp.errors import NlpError
+from nlp.evaluation.analogies import Question, evaluate_analogies, read_analogies
+from nlp.evaluation.word_similarity import Pair, evaluate_similarity, read_pairs
 from nlp.keyed_vectors import KeyedVectors, load_vectors
 from nlp.text.corpus import Corpus
 from nlp.training import Experiment
 from nlp.vector_config import VectorConfig
 
 SIZE, WINDOW, MIN_COUNT, NEGATIVES, SHARED = 100, 5, 5, 5, 64
+SENTENCE = 10_000  # words: gensim leaves out what a sentence has beyond that
 CHECKED = 10  # lines that our training looks at after each epoch, for it does so always; over all noise words, so few
 
 
@@ -87,7 +92,8 @@ def learn_in_gensim(text: str, kind: Kind, epochs: int, folder: Path) -> tuple[f
     rate = VectorConfig.choose(**kind.ours).lr
     settings = {"negative": NEGATIVES, "alpha": rate, **kind.gensim}
     model = Word2Vec(vector_size=SIZE, window=WINDOW, min_count=MIN_COUNT, workers=1, seed=1, **settings)
-    sentences = [line.split() for line in text.splitlines() if line.strip()]
+    words = text.split()
+    sentences = [words[at : at + SENTENCE] for at in range(0, len(words), SENTENCE)]
     model.build_vocab(sentences)
     seconds = _seconds(lambda: model.train(sentences, total_examples=len(sentences), epochs=epochs))
     path = folder / "gensim.bin"
@@ -95,10 +101,12 @@ def learn_in_gensim(text: str, kind: Kind, epochs: int, folder: Path) -> tuple[f
     return seconds, load_vectors(path)
 
 
-def judged(seconds: float, vectors: KeyedVectors, questions: Path, pairs: Path) -> Learned:
+def judged(
+    seconds: float, vectors: KeyedVectors, questions: Mapping[str, Sequence[Question]], pairs: Sequence[Pair]
+) -> Learned:
     """With what the vectors know."""
-    analogies = evaluate_analogies(vectors, read_analogies(questions)).total.accuracy
-    return Learned(seconds, len(vectors), analogies, evaluate_similarity(vectors, read_pairs(pairs)).rho)
+    analogies = evaluate_analogies(vectors, questions).total.accuracy
+    return Learned(seconds, len(vectors), analogies, evaluate_similarity(vectors, pairs).rho)
 
 
 def main() -> int:
@@ -116,7 +124,11 @@ def main() -> int:
     except ModuleNotFoundError:
         print("gensim is missing, beside which this measures: pip install gensim", file=sys.stderr)
         return 2
-    text = arguments.text.read_text(encoding="utf-8").lower()
+    try:
+        text = arguments.text.read_text(encoding="utf-8").lower().replace("<unk>", "")
+        questions, pairs = read_analogies(arguments.analogies), read_pairs(arguments.pairs)
+    except (NlpError, OSError, UnicodeDecodeError) as error:
+        parser.error(str(error))
     versions = f"gensim {gensim.__version__}, minigrad {minigrad.__version__}"
     what = f"{versions}, {arguments.epochs} epochs of {arguments.text.name}, one thread"
     print(f"{what}: processor seconds, analogies right, rho of WordSim-353")
@@ -126,7 +138,7 @@ def main() -> int:
         for side, learn in (("ours", learn_here), ("gensim", learn_in_gensim)):
             with tempfile.TemporaryDirectory() as folder:
                 seconds, vectors = learn(text, KINDS[name], arguments.epochs, Path(folder))
-                sides[side] = judged(seconds, vectors, arguments.analogies, arguments.pairs)
+                sides[side] = judged(seconds, vectors, questions, pairs)
         print(f"{name:24}{_row(sides)}", flush=True)
         found[name] = {side: asdict(learned) for side, learned in sides.items()}
     if arguments.json:
@@ -137,7 +149,9 @@ def main() -> int:
 def _row(sides: dict[str, Learned]) -> str:
     text = f"time {sides['ours'].seconds / sides['gensim'].seconds:5.2f} of gensim's"
     for side, of in sides.items():
-        text += f"   {side:6} {of.seconds:6.1f} s {of.analogies:7.2%} {of.similarity:.3f} ({of.words:,} words)"
+        analogies = "none asked" if of.analogies is None else f"{of.analogies:.2%}"
+        similarity = "none known" if of.similarity is None else f"{of.similarity:.3f}"
+        text += f"   {side:6} {of.seconds:6.1f} s  {analogies}  {similarity} ({of.words:,} words)"
     return text
 
 

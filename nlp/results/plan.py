@@ -11,7 +11,7 @@ numbers.
 
     [section.results.lstm]
     system = "LSTM, 200 units"
-    minutes = 15                              # about, on two cores
+    minutes = 15                              # about
     commands = ["nlp train {wikitext} --out {runs}/{name}"]
 
 {runs} is a folder for runs and {name} the name of the result; files are named as seen from the folder of the data. A

@@ -112,6 +112,8 @@ def _figure(value: float | None) -> str:
         return ""
     if not math.isfinite(value):
         return "infinite" if value > 0 else str(value)
+    if value >= 100 and float(value).is_integer():  # a count
+        return f"{value:,.0f}"
     return f"{value:,.{1 if abs(value) >= 100 else 2 if abs(value) >= 10 else 3}f}"
 
 
@@ -121,7 +123,8 @@ _HEAD = f"""# Results
 
 Made by `nlp results --markdown` from the plan and the files of what was measured. `nlp results run NAME` measures one:
 it runs the commands below in the folder of the data, with a folder for runs in the place of `{RUNS}`. Time is that of
-training, with the validation after each epoch; tokens/s that of training alone. Perplexities are per token.
+training, with the validation after each epoch; tokens/s that of training alone; on machines that had other work at
+times, so that they say how long about it takes. Perplexities are per token.
 """
 
 
