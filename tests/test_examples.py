@@ -82,6 +82,18 @@ SAID = {
         r"IRNN, as it starts .* 1\.00 a step",
         r"clipped from .* to 1\.00",
     ],
+    "11": [
+        r"perplexity of word frequencies: \d+\.\d",
+        r"\nfull +1000\.0 +10000\.0 +100000\.0",
+        r"\nhierarchical +7\.5 +9\.6 +11\.5",
+        r"\nnce +101\.0 +101\.0 +101\.0",
+        *[rf"\n{name} +[\d.]+ +\d\d\.\d" for name in ("full", "hierarchical", "adaptive", "negative", "nce")],
+        *[rf"\n{name} +101\.0 +\d\d\.\d" for name in ("blackout", "importance")],
+        r"by EM 0\.[3-7]\d",
+        r"perplexity, test +[\d. ]+\n",
+        r"without learning, \d+\.\d with\n",
+        r"learning, and mixed with the 4-grams: \d+\.\d",
+    ],
 }
 
 
