@@ -13,14 +13,13 @@ from nlp.evaluation.scoring import perplexity
 from nlp.language_model import load_language_model
 from nlp.pictures import colour, dashes, finite, log_axis, new_figure, plain, save, whole_numbers
 from nlp.run_folder import RunFolder
+from nlp.run_options import MACHINE_OPTIONS
 from nlp.text.prepare import CORPUS, DATA, read_description
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["RunSummary", "differing_options", "draw_comparison", "not_comparable", "summarize"]
-
-MACHINE = ("device", "threads", "checkpoint_minutes")  # options that decide nothing about the result
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,7 @@ def _read_corpus(run: Path) -> dict[str, Any]:
 
 def differing_options(summaries: Sequence[RunSummary]) -> dict[str, list[Any]]:
     """The options of which not all runs have the same value, and each run's; not those about the machine."""
-    names = [name for name in summaries[0].options if name not in MACHINE]
+    names = [name for name in summaries[0].options if name not in MACHINE_OPTIONS]
     values = {name: [one.options.get(name) for one in summaries] for name in names}
     return {name: of_runs for name, of_runs in values.items() if any(value != of_runs[0] for value in of_runs)}
 

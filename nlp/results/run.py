@@ -16,12 +16,12 @@ from typing import Any
 
 import nlp
 from nlp.errors import NlpError
-from nlp.evaluation.compare import MACHINE
 from nlp.options import Options
 from nlp.results.command_line import Command, TrainingCommand, understand
 from nlp.results.plan import RUNS, Entry, Keys
 from nlp.results.recorded import Recorded, Training, machine, today
 from nlp.run_folder import CONFIG, METRICS, RunFolder
+from nlp.run_options import MACHINE_OPTIONS
 from nlp.strict_json import number
 from nlp.training.stopping import StopRequest
 from nlp.versions import versions
@@ -129,7 +129,7 @@ def _expect_same(command: TrainingCommand) -> None:
 
 
 def _decisive(config: Options) -> dict[str, Any]:
-    return {name: value for name, value in config.to_json().items() if name not in MACHINE}
+    return {name: value for name, value in config.to_json().items() if name not in MACHINE_OPTIONS}
 
 
 def _results(run: Path) -> dict[str, Any] | None:

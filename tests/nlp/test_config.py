@@ -16,6 +16,8 @@ from nlp.config import Config, Level, Model
 from nlp.errors import NlpError
 from nlp.options import flag
 from nlp.presets import PRESETS
+from nlp.run_options import MACHINE, MACHINE_OPTIONS
+from nlp.vector_config import VectorConfig
 
 WRONG = {
     "level": ["sentence", "", 3],
@@ -332,3 +334,9 @@ def test_options_that_do_not_go_together_are_refused(options: dict[str, object],
     with pytest.raises(NlpError) as caught:
         Config.choose(**options)
     assert str(caught.value).startswith(said)
+
+
+@pytest.mark.parametrize("kind", [Config, VectorConfig])
+def test_the_options_of_the_machine_are_those_that_the_help_shows_so(kind: type[Config | VectorConfig]) -> None:
+    shown = {name for name, field in kind.fields().items() if field.metadata["panel"] == MACHINE}
+    assert shown == set(MACHINE_OPTIONS) <= set(kind.CHANGEABLE)
