@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from nlp.errors import NlpError
-from nlp.options import COUNT, POSITIVE, SHARE, Range, flag, in_words, option
+from nlp.options import COUNT, POSITIVE, SHARE, Range, in_words, option
 from nlp.presets import PRESETS
 from nlp.run_options import MODEL, TEXT, TRAINING, RunOptions
 
@@ -257,6 +257,18 @@ class Config(RunOptions):
         self._check_training()
         self._check_text()
 
+    def unheard(self) -> dict[str, str]:
+        """The options that nothing asks for, and what would."""
+        asked = {
+            "dropout_between": (self.layers > 1, "--layers 2 or more"),
+            "samples": (self.output in SAMPLED, f"--output {', '.join(SAMPLED)}"),
+            "add_k": (self.smoothing == "add-k", "--smoothing add-k"),
+            "maxent_size": (self.maxent_order > 0, "--maxent-order or --model maxent"),
+            "decay": (self.schedule in ("plateau", "exponential"), "--schedule plateau or exponential"),
+            "decay_after": (self.schedule == "exponential", "--schedule exponential"),
+        }
+        return {name: with_what for name, (heard, with_what) in asked.items() if not heard}
+
     def _check_model(self) -> None:
         if self.tied and self.embedding != self.hidden and self.layers == 1:
             raise NlpError(
@@ -282,16 +294,8 @@ class Config(RunOptions):
         if self.maxent_order and (self.activation_penalty or self.change_penalty):
             other = "--activation-penalty" if self.activation_penalty else "--change-penalty"
             raise NlpError(f"--maxent-order trains on the words alone, so {other} does not go with it: leave one out")
-        self._check_heard("samples", self.output in SAMPLED, f"--output {', '.join(SAMPLED)}")
-        self._check_heard("add_k", self.smoothing == "add-k", "--smoothing add-k")
-        self._check_heard("maxent_size", self.maxent_order > 0, "--maxent-order or --model maxent")
         if self.model == "maxent" and not self.maxent_order:
             raise NlpError("--model maxent is nothing without features: give --maxent-order 1 or more")
-
-    def _check_heard(self, name: str, heard: bool, with_what: str) -> None:
-        """NlpError where an option has another value than its default and nothing asks for it."""
-        if not heard and getattr(self, name) != self.fields()[name].default:
-            raise NlpError(f"{flag(name)} goes with {with_what}: leave it out")
 
     def _check_training(self) -> None:
         if self.momentum and self.optimizer not in ("sgd", "rmsprop"):

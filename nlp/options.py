@@ -86,6 +86,10 @@ class Options:
     def check(self) -> None:
         """Raise NlpError where options do not go together."""
 
+    def unheard(self) -> dict[str, str]:
+        """By option that means nothing beside the others, in words, what it would go with."""
+        return {}
+
     # ---- choosing ---------------------------------------------------------------------------------------------------
 
     def __post_init__(self) -> None:
@@ -98,23 +102,47 @@ class Options:
         """A choice of the options that are given; then those of the file (see `read`), then those of the preset; what
         is missing or None takes its default. `Config.choose(level="char", hidden=512)`.
 
-        Raises NlpError for an option outside its range or of another model, for a preset or option that there is not,
-        and for a bad file.
+        What a preset says that means nothing beside the other options takes its default, too. Raises NlpError for such
+        an option that is given, for one outside its range or of another model, for a preset or option that there is
+        not, and for a bad file.
         """
         if preset is not None and (not isinstance(preset, str) or preset not in cls.PRESETS):
             raise NlpError(f"--preset is one of {', '.join(cls.PRESETS)}, not {preset!r}")
         chosen = {name: value for name, value in options.items() if value is not None}
+        of_preset = f" of --preset {preset}"
         sources = {
-            f" of --preset {preset}": cls.PRESETS.get(preset or "", {}),
+            of_preset: cls.PRESETS.get(preset or "", {}),
             f" of {file}": {} if file is None else cls.read(file),
             "": cls.known(chosen),
         }
         given = {name: value for options in sources.values() for name, value in options.items()}
         said_by = {name: source for source, options in sources.items() for name in options}
+        choice = cls._complete(given, said_by)
+        for name, with_what in choice.unheard().items():
+            source = said_by.get(name, "")
+            if getattr(choice, name) != cls.fields()[name].default and source != of_preset:
+                raise NlpError(f"{flag(name)}{source} goes with {with_what}: {_remedy(source)}")
+        return choice._heard()
+
+    @classmethod
+    def choose_heard(cls, options: Mapping[str, Any]) -> Self:
+        """The same of options for a whole search, of which some mean nothing beside others here: these take their
+        defaults."""
+        given = cls.known({name: value for name, value in options.items() if value is not None})
+        return cls._complete(given, {})._heard()
+
+    @classmethod
+    def _complete(cls, given: Mapping[str, Any], said_by: Mapping[str, str]) -> Self:
+        """What is given, and the defaults; `said_by` as `_expect_own` takes it."""
         for name, value in given.items():  # before one sets another's default: what is named is what was given
             cls.check_option(name, value)
         cls._expect_own(given, said_by)
         return cls(**{**cls.defaults(given), **given})
+
+    def _heard(self) -> Self:
+        """With the defaults of the options that mean nothing beside the others."""
+        usual = {name: self.fields()[name].default for name in self.unheard()}
+        return type(self)(**{**self.to_json(), **usual})
 
     @classmethod
     def _expect_own(cls, given: Mapping[str, Any], said_by: Mapping[str, str]) -> None:
@@ -132,8 +160,7 @@ class Options:
                 *first, last = models
                 named = f"{', '.join(first)} or {last}" if first else last
                 source = said_by.get(name, "")
-                remedy = "leave that out" if source else "leave it out"
-                raise NlpError(f"{flag(name)}{source} goes with --model {named}, not with {model}: {remedy}")
+                raise NlpError(f"{flag(name)}{source} goes with --model {named}, not with {model}: {_remedy(source)}")
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -205,7 +232,7 @@ class Options:
         differing = [
             f"{flag(name)} {in_words(getattr(self, name))}, not {in_words(value)}"
             for name, value in given.items()
-            if name not in self.CHANGEABLE and value != getattr(self, name)
+            if name not in self.CHANGEABLE and value not in (getattr(self, name), getattr(self._heard(), name))
         ]
         fixed = self._fixed_by_another(given)
         if differing or fixed:
@@ -278,6 +305,10 @@ def _hints(kind: Any) -> dict[str, Any]:
 
 
 _SPOKEN = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
+
+
+def _remedy(source: str) -> str:
+    return "leave that out" if source else "leave it out"
 
 
 def flag(name: str) -> str:

@@ -81,7 +81,7 @@ class Plan:
 
     def _config(self, number: int, drawn: dict[str, Any]) -> Config:
         try:
-            return Config.choose(**{**self.options, **drawn})
+            return Config.choose_heard({**self.options, **drawn})
         except NlpError as error:
             values = " ".join(f"{flag(name)} {value}" for name, value in drawn.items())
             raise NlpError(f"trial {number} ({values}) cannot be trained: {error}") from error
@@ -124,6 +124,17 @@ def plan(
     given = {name: value for name, value in Config.known(options).items() if value is not None}
     if both := sorted(set(given) & set(ranges)):
         raise NlpError(f"{flag(both[0])} has both one value and a --range: leave one of them out")
-    options = {**Config.PRESETS.get(preset or "", {}), **({} if file is None else Config.read(file)), **given}
+    said = {**({} if file is None else Config.read(file)), **given}
+    options = {**Config.PRESETS.get(preset or "", {}), **said}
     options = {name: value for name, value in options.items() if name not in ranges}
-    return Plan(options=options, ranges=ranges, trials=trials, strategy=strategy, eta=eta, min_epochs=min_epochs)
+    made = Plan(options=options, ranges=ranges, trials=trials, strategy=strategy, eta=eta, min_epochs=min_epochs)
+    _expect_heard(made, said)
+    return made
+
+
+def _expect_heard(plan: Plan, said: Mapping[str, Any]) -> None:
+    """NlpError for an option that was given, with one value or a range, and means nothing to any of the trials."""
+    for name, with_what in plan.configs[0].unheard().items():
+        unusual = name in plan.ranges or said.get(name) not in (None, Config.fields()[name].default)
+        if unusual and all(name in config.unheard() for config in plan.configs):
+            raise NlpError(f"{flag(name)} goes with {with_what}: leave it out")

@@ -325,6 +325,12 @@ def test_a_run_goes_on_with_its_own_options_or_those_that_do_not_matter() -> Non
         ({"samples": 7}, "--samples goes with --output negative, nce, blackout, importance: leave it out"),
         ({"model": "ngram", "add_k": 3.0}, "--add-k goes with --smoothing add-k: leave it out"),
         ({"maxent_size": 100}, "--maxent-size goes with --maxent-order or --model maxent: leave it out"),
+        ({"schedule": "constant", "decay": 2.0}, "--decay goes with --schedule plateau or exponential: leave it out"),
+        ({"schedule": "linear", "decay": 2}, "--decay goes with --schedule plateau or exponential: leave it out"),
+        ({"schedule": "constant", "decay_after": 3}, "--decay-after goes with --schedule exponential: leave it out"),
+        ({"decay_after": 3}, "--decay-after goes with --schedule exponential: leave it out"),
+        ({"dropout_between": 0.4}, "--dropout-between goes with --layers 2 or more: leave it out"),
+        ({"preset": "awd", "decay": 2.0}, "--decay goes with --schedule plateau or exponential: leave it out"),
         ({"maxent_order": 2, "change_penalty": 1.0}, "--maxent-order trains on the words alone, so --change-penalty"),
         ({"model": "maxent", "maxent_order": 0}, "--model maxent is nothing without features"),
         ({"level": "byte", "vocab_size": 300}, "--level byte always knows the 256 bytes, so --vocab-size does not go"),
@@ -334,6 +340,30 @@ def test_options_that_do_not_go_together_are_refused(options: dict[str, object],
     with pytest.raises(NlpError) as caught:
         Config.choose(**options)
     assert str(caught.value).startswith(said)
+
+
+def test_what_a_file_says_in_vain_is_refused_and_what_a_preset_says_takes_its_default(tmp_path: Path) -> None:
+    path = tmp_path / "options.toml"
+    path.write_text("decay = 2.0\n")
+    assert Config.choose(file=path).decay == 2
+    with pytest.raises(NlpError) as caught:
+        Config.choose(file=path, schedule="cosine")
+    assert str(caught.value) == f"--decay of {path} goes with --schedule plateau or exponential: leave that out"
+    usual = Config.choose()
+    changed = Config.choose("zaremba-small", schedule="cosine")
+    assert (changed.decay, changed.decay_after) == (usual.decay, usual.decay_after)
+    assert Config.choose("awd", layers=1, hidden=400).dropout_between is None
+    assert Config.choose(schedule="cosine", decay=usual.decay, decay_after=0, samples=usual.samples).decay == 4
+
+
+def test_a_run_from_before_these_were_refused_is_read_and_goes_on() -> None:
+    kept = {**Config.choose(schedule="constant").to_json(), "decay": 2.0, "dropout_between": 0.4}
+    before = Config.from_json(kept)
+    assert (before.decay, before.dropout_between) == (2.0, 0.4)
+    for options in (kept, Config.choose(schedule="constant").to_json()):
+        assert before.going_on("runs/a", options) == before
+    with pytest.raises(NlpError, match=r"runs/a was started with --decay 2\.0, not 3\.0"):
+        before.going_on("runs/a", {"decay": 3.0})
 
 
 @pytest.mark.parametrize("kind", [Config, VectorConfig])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +195,12 @@ def test_options_are_chosen_for_each_trial_as_nlp_train_would(tmp_path: Path) ->
         assert config == Config.choose("zaremba-small", **drawn, embedding=32)
     tied = plan({"hidden": "64,128"}, trials=2)
     assert all(config.tied and config.embedding == config.hidden for config in tied.configs)
+    some = plan({"layers": "1,2", "schedule": "constant,plateau"}, trials=4, dropout_between=0.3, decay=2.0)
+    heard = {(one.layers, one.schedule): (one.dropout_between, one.decay) for one in some.configs}
+    between, decay = {1: None, 2: 0.3}, {"constant": 4.0, "plateau": 2.0}
+    assert heard == {(n, how): (between[n], decay[how]) for n, how in product(between, decay)}
+    awd = plan({"lr": "1..30"}, trials=2, preset="awd", layers=1, hidden=400)
+    assert {config.dropout_between for config in awd.configs} == {None}
     (tmp_path / "options.toml").write_text("lr = 0.5\nbatch-size = 7\n")
     filed = plan({"lr": "0.01..0.02"}, file=tmp_path / "options.toml", trials=3)
     assert filed.options == {"batch_size": 7}
@@ -217,6 +223,8 @@ BAD_PLANS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "an unknown preset": ({"preset": "x"}, "--preset is one of"),
     "an unknown option": ({"hiden": 3}, "'hiden'"),
+    "what no trial asks for": ({"schedule": "constant", "decay": 2.0}, "--decay goes with --schedule plateau or"),
+    "a range that no trial asks for": ({"ranges": {"samples": "10,20"}, "trials": 2}, "--samples goes with --output"),
     "a pair that does not go": (
         {"ranges": {"optimizer": "sgd,adam"}, "momentum": 0.9, "trials": 2},
         "(--optimizer adam) cannot be trained: --momentum goes with --optimizer sgd",
