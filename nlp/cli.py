@@ -40,10 +40,15 @@ class OneSentence(TyperGroup):
                 f"nlp: there is not enough memory ({error}): make the model, the batch or the text smaller", err=True
             )
             sys.exit(2)
+        sys.exit(code if isinstance(code, int) else 0)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command. Ctrl-C is told here, as what is around it makes nothing but an exit code of it."""
+        try:
+            return super().invoke(ctx)
         except KeyboardInterrupt:
             typer.echo("nlp: stopped", err=True)
-            sys.exit(INTERRUPTED)
-        sys.exit(code if isinstance(code, int) else 0)
+            raise typer.Exit(INTERRUPTED) from None
 
 
 app = typer.Typer(

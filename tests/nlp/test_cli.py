@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -174,3 +175,33 @@ def test_a_file_name_that_is_no_unicode_can_be_trained_on_and_gone_on_with(text:
     assert call("train", "--text", name, *SMALL, "--epochs", 1, "--out", "run").exit_code == 0
     assert RunFolder("run").read_text_sources() == {"text": [os.path.abspath(name)]}
     assert call("train", "--resume", "run", "--epochs", 2).exit_code == 0
+
+
+# ---- Ctrl-C ---------------------------------------------------------------------------------------------------------
+
+
+def test_ctrl_c_is_told(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("nlp.training.rehearsal.rehearse", interrupted)
+    result = call("train", text, *SMALL, "--dry-run")
+    assert (result.exit_code, result.stderr) == (130, "nlp: stopped\n")
+
+
+@pytest.mark.parametrize(
+    ("times", "said"),
+    [(1, "nlp: stopped, and everything is saved: go on with nlp train --resume run\n"), (2, "nlp: stopped\n")],
+)
+def test_ctrl_c_in_training_is_told_once_and_the_second_one_too(
+    times: int, said: str, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nlp.commands.progress import LanguageModelDisplay
+
+    def interrupted(*_: object) -> None:
+        for _ in range(times):
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(LanguageModelDisplay, "show", interrupted)
+    result = call("train", text, *SMALL, "--out", "run")
+    assert (result.exit_code, result.stderr) == (130, said)
