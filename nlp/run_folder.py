@@ -1,6 +1,6 @@
 """The folder a training run leaves behind, and what comes out of it again.
 
-    config.json         every option, where the text is, the tokenizer, the versions
+    config.json         every option, where the text is, the tokenizer, the versions, the machine and the date
     vocabulary.json     the tokens and how often they occurred in training; tokenizer.json beside it for BPE
     data/               the text as token ids, and its description
     best.safetensors    the best weights so far, under the names of the model's state_dict, and which run they are of
@@ -35,7 +35,7 @@ from nlp.metrics import expect_record
 from nlp.options import Options
 from nlp.tasks import COMMANDS, Task, task_named
 from nlp.text import Prepared, Tokenizer, Vocabulary, make_tokenizer
-from nlp.versions import versions
+from nlp.versions import circumstances, versions
 
 __all__ = ["RunFolder"]
 
@@ -44,6 +44,7 @@ METRICS, CURVES, SAMPLE, LOCK = "metrics.jsonl", "curves.png", "sample.txt", ".l
 CHECKPOINT = "minigrad language model, to go on with"  # what last.safetensors says of itself
 RUN = "run"  # what a file of weights calls the identity of its run
 _IN_CHECKPOINT = {"kind", RUN, "metrics", "versions", "trainer"}
+_CIRCUMSTANCES = ("versions", dict), ("machine", dict), ("date", str)
 TUNE, CHOSEN = "tune.json", "best.json"  # in a folder of nlp tune, whose trials are run folders: see nlp.tuning.search
 RUNS = Path("runs")  # where runs go that name no folder
 StrPath = str | os.PathLike[str]
@@ -127,7 +128,7 @@ class RunFolder:
             "text": None if text is None else dict(text),
             "tokenizer": None if prepared is None else prepared.tokenizer.settings(),
             "vocabulary": None if prepared is None else _digest(prepared.vocabulary),
-            "versions": versions(),
+            **circumstances(),
         }
         write_json(self.path / CONFIG, content)
         self._content = content
@@ -243,6 +244,14 @@ class RunFolder:
         if text is not None and not isinstance(text, dict):
             raise NlpError(f"{self.path / CONFIG} does not say which text the run reads")
         return text
+
+    def circumstances(self) -> dict[str, Any]:
+        """Versions, machine and date of the process that trained the run, or was the last to go on with it; those that
+        a run from before they were kept lacks are not there."""
+        kept = {name: self._config()[name] for name, _ in _CIRCUMSTANCES if name in self._config()}
+        if wrong := [name for name, kind in _CIRCUMSTANCES if name in kept and not isinstance(kept[name], kind)]:
+            raise NlpError(f"{self.path / CONFIG} is no configuration of a run: its {wrong[0]} cannot be read")
+        return kept
 
     def has_checkpoint(self) -> bool:
         """Whether there is something to go on from."""

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
 import json
-import os
-import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +12,7 @@ from nlp.errors import NlpError
 from nlp.results.plan import Plan
 from nlp.strict_json import number
 
-__all__ = ["Recorded", "Training", "machine", "read_recorded", "recorded_folder", "today", "write_recorded"]
+__all__ = ["Recorded", "Training", "read_recorded", "recorded_folder", "write_recorded"]
 
 
 @dataclass(frozen=True)
@@ -37,9 +34,9 @@ class Recorded:
     values: dict[str, float]  # by measure
     commands: tuple[str, ...]
     runs: dict[str, Training]  # by the name of the run's folder
-    machine: dict[str, Any]  # the processor, and how many of its cores could be used
-    versions: dict[str, str]
-    date: str
+    machine: dict[str, Any]  # the processor, and how many of its cores could be used: by the last of the runs
+    versions: dict[str, str]  # of that run, too
+    date: str  # when it was begun or gone on with, as 2026-11-21
 
     @property
     def seconds(self) -> float:
@@ -100,24 +97,3 @@ def _check(recorded: Recorded, name: str) -> None:
     texts = [*recorded.commands, recorded.date, *recorded.versions.values(), recorded.machine.get("processor")]
     if not recorded.values or not all(isinstance(text, str) for text in texts):
         raise ValueError("a part of it is missing or no text")
-
-
-# ---- here and now ---------------------------------------------------------------------------------------------------
-
-
-def machine() -> dict[str, Any]:
-    """The processor by its maker's name, and how many cores this process may use."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"processor": _processor(), "cores": cores, "system": platform.system()}
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")  # of Linux, where `platform` knows no name
-    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
-
-
-def today() -> str:
-    """The date, as 2026-11-21, in UTC."""
-    return datetime.datetime.now(datetime.UTC).date().isoformat()

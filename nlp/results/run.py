@@ -19,12 +19,12 @@ from nlp.errors import NlpError
 from nlp.options import Options
 from nlp.results.command_line import Command, TrainingCommand, understand
 from nlp.results.plan import RUNS, Entry, Keys
-from nlp.results.recorded import Recorded, Training, machine, today
+from nlp.results.recorded import Recorded, Training
 from nlp.run_folder import CONFIG, METRICS, RunFolder
 from nlp.run_options import MACHINE_OPTIONS
 from nlp.strict_json import number
 from nlp.training.stopping import StopRequest
-from nlp.versions import versions
+from nlp.versions import circumstances
 
 __all__ = ["make", "make_ready"]
 
@@ -33,7 +33,8 @@ WAIT = 0.2  # seconds between two looks whether to stop
 
 def make_ready(entry: Entry, data: Path, runs: Path) -> list[Command]:
     """The commands of a result. Raises NlpError for a folder of data that is not there, and for a command that could
-    not be run or would find another's run in its folder: before hours are spent on those before it."""
+    not be run, lacks its device or would find another's run in its folder: before hours are spent on those before
+    it."""
     if not data.is_dir():
         raise NlpError(f"the folder of data {data} does not exist: name one with --data, or by NLP_DATA")
     commands = [understand(text, data.resolve(), runs.resolve()) for text in entry.commands]
@@ -67,9 +68,7 @@ def make(entry: Entry, data: Path, runs: Path, say: Callable[[str], None], stop:
         values=_values(entry, runs.resolve()),
         commands=entry.commands,
         runs={command.out.name: _training(command.out) for command in trainings},
-        machine=machine(),
-        versions=versions(),
-        date=today(),
+        **_circumstances([command.out for command in trainings]),
     )
 
 
@@ -153,6 +152,15 @@ def _training(run: Path) -> Training:
         seed=config.seed,
         device=config.device,
     )
+
+
+def _circumstances(runs: Sequence[Path]) -> dict[str, Any]:
+    """Versions, machine and day of the run that was trained last; what it lacks, being from before that was kept, is
+    this process's."""
+    kept = [RunFolder.open(run).circumstances() for run in runs]
+    last = sorted(kept, key=lambda one: one.get("date", ""))[-1:]  # of those begun in one second, the last command's
+    told = {**circumstances(), **(last[0] if last else {})}
+    return {**told, "date": told["date"][: len("2026-11-21")]}
 
 
 def _values(entry: Entry, runs: Path) -> dict[str, float]:

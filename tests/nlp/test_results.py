@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nlp_helpers import PATTERN, call, told_in_one_sentence
 
+import minigrad
 import nlp
 from nlp.disk import write_json
 from nlp.errors import NlpError
@@ -234,6 +235,56 @@ def test_a_command_is_a_process_that_sees_the_data_and_takes_no_module_from_ther
     done = run("counts")
     assert done.exit_code == 0, done.output
     assert read_recorded(plan)["counts"].values["test perplexity"] == results_of("my runs/counts")["test_perplexity"]
+
+
+# ---- what trained it ------------------------------------------------------------------------------------------------
+
+
+def retold(folder: str, **changes: Any) -> None:
+    """Let a run tell something else of how it came about; None: nothing."""
+    path = Path(folder, "config.json")
+    content = {**json.loads(path.read_text(encoding="utf-8")), **changes}
+    write_json(path, {name: value for name, value in content.items() if value is not None})
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_what_is_recorded_is_what_trained_the_last_run(plan: Plan) -> None:
+    assert run("mixed").exit_code == 0
+    here = read_recorded(plan)["mixed"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", here.date)
+    assert here.versions == RunFolder.open("my runs/lstm").circumstances()["versions"]
+    elsewhere = {"processor": "P", "cores": 7, "system": "S"}
+    first = {"versions": {"numpy": "1", "threads": "7"}, "machine": elsewhere, "date": "2001-02-03T10:00:00+00:00"}
+    last = {"versions": {"numpy": "2", "threads": "9"}, "machine": elsewhere, "date": "2001-02-03T10:00:01+00:00"}
+    for lstm, counts in ((first, last), (last, first)):
+        retold("my runs/lstm", **lstm)
+        retold("my runs/counts", **counts)
+        assert run("mixed").exit_code == 0
+        recorded = read_recorded(plan)["mixed"]
+        assert (recorded.versions, recorded.machine, recorded.date) == (last["versions"], elsewhere, "2001-02-03")
+
+    before = {"versions": {"numpy": "0", "threads": "3"}, "machine": None, "date": None}  # as it used to be kept
+    for name in ("lstm", "counts"):
+        retold(f"my runs/{name}", **before)
+    assert run("mixed").exit_code == 0
+    recorded = read_recorded(plan)["mixed"]
+    assert (recorded.versions, recorded.machine) == (before["versions"], here.machine)
+    assert recorded.date >= here.date
+
+    retold("my runs/counts", date=3)
+    told_in_one_sentence(["results", "run", "counts", *PLACES], "config.json is no configuration of a run: its date")
+
+
+def test_the_threads_are_those_of_the_training(plan: Plan) -> None:
+    changed_plan("--model ngram --order 2 --smoothing add-k {out}", "--model ngram --threads 1 {out}")()
+    before = minigrad.get_num_threads()
+    minigrad.set_num_threads(3)
+    try:
+        done = run("counts")
+    finally:
+        minigrad.set_num_threads(before)
+    assert done.exit_code == 0, done.output
+    assert read_recorded(plan)["counts"].versions["threads"] == "1"
 
 
 # ---- mistakes -------------------------------------------------------------------------------------------------------
