@@ -23,6 +23,7 @@ from nlp.results.recorded import Recorded, Training
 from nlp.run_folder import CONFIG, METRICS, RunFolder
 from nlp.run_options import MACHINE_OPTIONS
 from nlp.strict_json import number
+from nlp.tasks import expect_device
 from nlp.training.stopping import StopRequest
 from nlp.versions import circumstances
 
@@ -41,6 +42,7 @@ def make_ready(entry: Entry, data: Path, runs: Path) -> list[Command]:
     for command in commands:
         if isinstance(command, TrainingCommand):
             _expect_same(command)
+            _expect_device(command)
     return commands
 
 
@@ -125,6 +127,15 @@ def _expect_same(command: TrainingCommand) -> None:
     else:
         return
     raise NlpError(f"the run in {command.out} {difference} than {command.text!r}: remove it, or name another --runs")
+
+
+def _expect_device(command: TrainingCommand) -> None:
+    """NlpError where there is something left to train, and not the device for it."""
+    if _left_to_run(command) is not None:
+        try:
+            expect_device(command.config.to_json()["device"])
+        except NlpError as error:
+            raise NlpError(f"{command.text!r} cannot be run: {error}") from error
 
 
 def _decisive(config: Options) -> dict[str, Any]:

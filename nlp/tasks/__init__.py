@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
+import minigrad
 from minigrad import nn
 from nlp.errors import NlpError
 from nlp.options import Options
@@ -17,7 +18,7 @@ from nlp.text import Prepared, Tokenizer, Vocabulary
 if TYPE_CHECKING:
     from nlp.training.experiment import Experiment
 
-__all__ = ["COMMANDS", "Task", "on_device", "task_named", "task_of"]
+__all__ = ["COMMANDS", "Task", "expect_device", "on_device", "task_named", "task_of"]
 
 
 COMMANDS = {"language model": "nlp train", "word vectors": "nlp words train"}  # what begins a run, by its task
@@ -67,7 +68,12 @@ def task_named(name: str) -> Task:
     raise NlpError(f"there is no task {name!r}: it is of a newer version of nlp, or damaged")
 
 
-def on_device(model: nn.Module, device: str) -> Any:
+def expect_device(device: str) -> None:
+    """NlpError where there is no such device: asked before a text is read, which may take long."""
+    on_device(minigrad.empty(0), device)
+
+
+def on_device(model: nn.Module | minigrad.Tensor, device: str) -> Any:
     """The model moved there. Raises NlpError where there is no such device."""
     try:
         return model.to(device)

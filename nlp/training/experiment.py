@@ -24,7 +24,7 @@ from typing import Any
 import minigrad
 from nlp.errors import NlpError, NotFiniteError
 from nlp.run_folder import CONFIG, METRICS, RunFolder, StrPath
-from nlp.tasks import task_of
+from nlp.tasks import expect_device, task_of
 from nlp.text import Corpus, load_corpus
 from nlp.text.prepare import DATA, Prepared, is_prepared, link_prepared, load_prepared, prepare
 from nlp.training.events import Epoch, Step, Tick
@@ -69,6 +69,7 @@ class Experiment:
 
         Raises NlpError for a text that cannot be read or is too short, and for a device that is not there.
         """
+        expect_device(config.device)
         corpus, sources = corpus_and_sources(text)
         use_threads(config.threads)
         folder = RunFolder.create(out, corpus.name)
@@ -94,6 +95,7 @@ class Experiment:
         """
         folder = RunFolder.open(run)
         config = folder.read_config().going_on(str(run), options)
+        expect_device(config.device)
         use_threads(config.threads)
         with ExitStack() as held:
             held.enter_context(folder.locked())

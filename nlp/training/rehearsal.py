@@ -14,7 +14,7 @@ from typing import Any
 
 from nlp.errors import NlpError
 from nlp.evaluation.scoring import evaluation_steps
-from nlp.tasks import task_of
+from nlp.tasks import expect_device, task_of
 from nlp.training.events import Tick
 from nlp.training.experiment import Note, corpus_and_sources, prepare_text, use_threads
 
@@ -42,6 +42,7 @@ def rehearse(config: Any, text: Mapping[str, Any], note: Note | None = None) -> 
     """Prepare the text and make the first updates of the run that `Experiment.create` would begin."""
     if config.model == "ngram":
         raise NlpError("--dry-run measures updates, of which --model ngram makes none: it takes seconds")
+    expect_device(config.device)
     use_threads(config.threads)
     with tempfile.TemporaryDirectory(prefix="nlp-dry-run-") as folder:
         corpus, _ = corpus_and_sources(text)

@@ -31,7 +31,7 @@ from nlp.disk import disk_errors, write_json, write_text
 from nlp.errors import NlpError, NotFiniteError
 from nlp.evaluation.scoring import perplexity
 from nlp.run_folder import BEST, CHOSEN, CONFIG, LAST, TUNE, RunFolder, StrPath
-from nlp.tasks import task_of
+from nlp.tasks import expect_device, task_of
 from nlp.tasks.language_modelling import Results
 from nlp.text import Corpus, load_corpus
 from nlp.text.prepare import Prepared, is_prepared, link_prepared, load_prepared
@@ -118,6 +118,7 @@ class Search:
 
         Raises NlpError for a text that cannot be read, or is too short for one of the trials.
         """
+        expect_device(plan.configs[0].device)
         corpus, sources = corpus_and_sources(text)
         folder = RunFolder.create(out, f"{corpus.name}-tune")
         with ExitStack() as held:

@@ -15,6 +15,7 @@ import pytest
 from nlp_helpers import PATTERN, TINY, as_words, call, told_in_one_sentence, written
 
 from nlp.run_folder import CURVES, RunFolder
+from nlp.training.experiment import Experiment
 
 pytest.importorskip("typer.testing", reason="the command line needs the nlp extra")
 
@@ -205,3 +206,22 @@ def test_ctrl_c_in_training_is_told_once_and_the_second_one_too(
     monkeypatch.setattr(LanguageModelDisplay, "show", interrupted)
     result = call("train", text, *SMALL, "--out", "run")
     assert (result.exit_code, result.stderr) == (130, said)
+
+
+# ---- a device that is not there -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words", [["train"], ["train", "--dry-run"], ["words", "train"], ["tune", "--range", "lr=0.001..0.01"]]
+)
+def test_the_device_is_looked_at_before_a_text_is_read(words: list[object], text: Path) -> None:
+    Path("book.txt").write_bytes(b"caf\xe9 au lait")  # which would be told, were it read
+    told_in_one_sentence([*words, "--text", "book.txt", "--device", "warp"], "--device warp: 'warp' is no device")
+    assert not Path("runs").exists()
+
+
+def test_a_run_goes_on_only_on_a_device_that_is_there(text: Path) -> None:
+    assert call("train", text, *SMALL, "--out", "run").exit_code == 0
+    told_in_one_sentence(["train", "--resume", "run", "--epochs", 3, "--device", "warp"], "--device warp: 'warp' is no")
+    assert RunFolder("run").read_config().device == "cpu"
+    Experiment.resume("run", epochs=3).close()

@@ -353,6 +353,18 @@ def test_a_figure_that_the_commands_do_not_leave(plan: Plan) -> None:
     assert read_recorded(plan) == {}
 
 
+@pytest.mark.usefixtures("in_this_process")
+def test_a_device_that_is_not_there_is_told_before_anything_is_begun(plan: Plan) -> None:
+    assert run("lstm").exit_code == 0
+    changed_plan("--device cuda", "--device warp")()
+    told_in_one_sentence(["results", "run", "counts", "large", *PLACES], "cannot be run: --device warp: 'warp'")
+    assert sorted(path.name for path in Path("my runs").iterdir()) == ["lstm"]
+    changed_plan("--epochs 2 {out}", "--epochs 2 --device warp {out}")()
+    done = run("lstm")  # it was trained where there is such a device
+    assert done.exit_code == 0, done.output
+    assert "was done before" in done.stdout
+
+
 @pytest.mark.parametrize("name", sorted(MISTAKES))
 def test_a_mistake_is_told_in_one_sentence(name: str, plan: Plan) -> None:
     words, message = MISTAKES[name]
