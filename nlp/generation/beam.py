@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nlp.errors import NlpError
-from nlp.generation.sampling import Ids, Reader, Scores, largest
+from nlp.generation.sampling import Ids, Reader, Scores, largest, rule_out
 
 __all__ = ["Hypothesis", "beam_search"]
 
@@ -41,13 +41,14 @@ def beam_search(
 ) -> list[Hypothesis]:
     """The best continuations of the ids `context` (T) that were found, the best first, at most `2 * width`.
 
-    At each step every beginning that is alive is continued by every token but those in `never`. Of the `width`
-    likeliest texts that this gives, those for which `ended` is true are set aside; the `width` likeliest of the others
-    go on. The search is over at `length` tokens, or when `width` texts have ended: then only these count. Texts of
-    different lengths compare by `score`; equal ones are ordered by their ids, so that the result is always the same.
-    Leaves the model in evaluation mode.
+    At each step every beginning that is alive is continued by every token but those in `never`; by these where
+    nothing else is possible. Of the `width` likeliest texts that this gives, those for which `ended` is true are set
+    aside; the `width` likeliest of the others go on. The search is over at `length` tokens, or when `width` texts have
+    ended: then only these count. Texts of different lengths compare by `score`; equal ones are ordered by their ids, so
+    that the result is always the same. Leaves the model in evaluation mode.
 
-    With `width` at least V ** length nothing is passed over. Raises NlpError for a length or a width below 1.
+    At least one text is found. With `width` at least V ** length nothing is passed over. Raises NlpError for a length
+    or a width below 1.
     """
     if length < 1:
         raise NlpError(f"--length must be at least 1 token, not {length}")
@@ -60,7 +61,7 @@ def beam_search(
     for step in range(length):
         if step:
             scores, state = reader.read(np.array([[one.ids[-1] for one in alive]]), reader.select(state, rows))
-        scores[:, list(never)] = -np.inf
+        rule_out(scores, never)
         before, alive, rows = alive, [], []
         for rank, (row, one) in enumerate(_continuations(before, scores, 2 * width)):
             if ended(one.ids):

@@ -18,7 +18,7 @@ from minigrad.backend import to_host
 from nlp.errors import NlpError
 from nlp.models.token_model import on_state
 
-__all__ = ["Reader", "Sampling", "draw_ids", "largest"]
+__all__ = ["Reader", "Sampling", "draw_ids", "largest", "rule_out"]
 
 Ids = NDArray[np.integer]
 Scores = NDArray[np.float64]
@@ -125,6 +125,19 @@ def largest(values: Scores, count: int) -> Ids:
     return candidates[np.argsort(-values[candidates], kind="stable")[:count]]
 
 
+def rule_out(scores: Scores, never: Sequence[int]) -> None:
+    """Make the tokens `never` impossible, in place, in each row of the scores (B, V) where another one is possible.
+
+    A model of counts may foresee nothing else; such a row stays as it is.
+    """
+    columns = list(never)
+    unwanted = scores[:, columns]  # a copy
+    scores[:, columns] = -np.inf
+    stuck = ~np.isfinite(scores.max(axis=1))
+    if stuck.any():
+        scores[np.ix_(stuck, columns)] = unwanted[stuck]
+
+
 def _only(weights: Scores, count: int) -> Scores:
     """The `count` largest weights, 0 for the others; without the order that `largest` takes time for."""
     least = np.partition(weights, len(weights) - count)[len(weights) - count]
@@ -152,21 +165,17 @@ def draw_ids(
     if not 0 <= first < SEEDS:
         raise NlpError(f"--seed must be at least 0 and below 2**64, not {seed}")
     generators = [minigrad.Generator().manual_seed((first + row) % SEEDS) for row in range(rows)]
-    return _draw(Reader(model), context, sampling, generators, list(never))
+    return _draw(Reader(model), context, sampling, generators, never)
 
 
 def _draw(
-    reader: Reader, context: Ids, sampling: Sampling, generators: Sequence[minigrad.Generator], never: list[int]
+    reader: Reader, context: Ids, sampling: Sampling, generators: Sequence[minigrad.Generator], never: Sequence[int]
 ) -> Iterator[Ids]:
     every = np.zeros(len(generators), dtype=np.int64)  # all texts begin as the one that was read
     scores, state = reader.begin(context)
     scores, state = scores[every], reader.select(state, every)
     while True:
-        unwanted = scores[:, never]  # a copy
-        scores[:, never] = -np.inf
-        stuck = ~np.isfinite(scores.max(axis=1))
-        if stuck.any():  # a model of counts may foresee nothing else: then it is drawn
-            scores[np.ix_(stuck, never)] = unwanted[stuck]
+        rule_out(scores, never)
         ids = np.array([sampling.draw(row, generator) for row, generator in zip(scores, generators, strict=True)])
         yield ids
         scores, state = reader.read(ids[None], state)

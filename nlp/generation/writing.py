@@ -33,7 +33,7 @@ def generate(
 ) -> Iterator[str]:
     """The prompt and a text that follows it, piece by piece as it is written.
 
-    The model starts at the beginning of a line; `<unk>` is never written.
+    The model starts at the beginning of a line; `<unk>` is not written, unless the model foresees nothing else.
 
     Args:
         length: how many tokens to write, at most; by the level's `LENGTHS` if not said.
@@ -86,7 +86,9 @@ def likeliest_text(
     length: int | None = None,
     stop: Sequence[str] = (),
 ) -> str:
-    """The prompt and the likeliest text after it that a beam search of this width finds; `<unk>` is left out.
+    """The prompt and the likeliest text after it that a beam search of this width finds.
+
+    `<unk>` is left out, unless the model foresees nothing else.
 
     All texts have `length` tokens but those that a stop ends; texts of different lengths compare by the mean
     log-probability of their tokens. Raises NlpError for an option outside its range.

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ngram_reference import DictionaryModel
 
 import minigrad
 from nlp.errors import NlpError
 from nlp.generation.beam import beam_search
+from nlp.models.ngram import NGramLM
 from nlp.models.rnn_lm import CELLS, RNNLM
 
 V = 4
@@ -89,6 +91,53 @@ def test_ended_texts_are_not_continued_and_compare_by_their_mean(seed: int, leng
         assert len(one.ids) == length or one.ids[-1] == 2
         np.testing.assert_allclose(one.score, log_probability(model, one.ids) / len(one.ids), atol=1e-4)
     assert found[0].score == max(one.score for one in found)
+
+
+# ---- models that find words impossible ------------------------------------------------------------------------------
+
+few_words = st.lists(st.integers(0, V - 1), min_size=3, max_size=12)
+NEVER = 3
+
+
+def texts_after(model: DictionaryModel, context: tuple[int, ...], length: int) -> dict[tuple[int, ...], float]:
+    """The probability of each possible text after the context, without NEVER where something else is possible."""
+    if not length:
+        return {(): 1.0}
+    p = {word: model.p(word, context) for word in range(V)}
+    possible = {word: one for word, one in p.items() if one and word != NEVER} or {NEVER: 1.0}
+    return {
+        (word, *rest): one / sum(possible.values()) * other
+        for word, one in possible.items()
+        for rest, other in texts_after(model, (*context, word)[1:], length - 1).items()
+    }
+
+
+@settings(deadline=None)
+@given(few_words, st.integers(2, 3), st.integers(1, 4), st.integers(1, 4))
+def test_what_is_never_written_is_where_nothing_else_is_possible(
+    text: list[int], order: int, length: int, width: int
+) -> None:
+    model = NGramLM(V, order, "ml").count(np.array(text))
+    start = text[: order - 1]
+    every = texts_after(DictionaryModel(text, V, order, "ml", 0.0), tuple(start), length)
+    found = beam_search(model, np.array(start), length, V**length, never=[NEVER])
+    assert {one.ids for one in found} == set(every)
+    narrow = beam_search(model, np.array(start), length, width, never=[NEVER])
+    assert len(narrow) <= width
+    assert len(narrow) == width or len(every) < width or length > 1
+    assert narrow
+    for one in (*found, *narrow):
+        np.testing.assert_allclose(one.log_probability, np.log(every[one.ids]), atol=1e-9)
+
+
+def test_a_beginning_that_must_go_on_with_what_is_never_written_hides_no_other() -> None:
+    text = [0, 1, 3, 0, 2, 0, 1, 3, 0, 2]  # after 1 comes 3 alone
+    model = NGramLM(V, 2, "ml").count(np.array(text))
+    found = beam_search(model, np.array([0]), 2, 2, never=[NEVER])
+    assert [one.ids for one in found] == [(1, 3), (2, 0)]
+    ended = beam_search(model, np.array([0]), 9, 2, never=[NEVER], ended=lambda ids: ids[-1] == NEVER)
+    assert ended[0].ids == (1, 3)
+    assert all(one.ids[-1] == NEVER and NEVER not in one.ids[:-1] for one in ended)
 
 
 def test_equal_texts_come_in_the_order_of_their_ids() -> None:
