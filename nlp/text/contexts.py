@@ -94,8 +94,11 @@ class ContextWindows:
 
     Frequent words are left out at random (`keep_probabilities`), and then each word gets a window of 1 to `window`
     words a side, all sizes alike often, so that near words count more (Mikolov et al. 2013a, section 3.2). Pairs are
-    numbered as `pairs_in_windows` has it. Windows end where the stretch does, as in word2vec they end with a sentence
-    or after a thousand words.
+    numbered as `pairs_in_windows` has it.
+
+    A window ends where its stretch does, and nowhere else: every id stands for a word, and where line ends were taken
+    out before, as `nlp words train` does, windows reach from one line into the next. (Those of the program word2vec end
+    with the line, and after a thousand words.)
 
     Args:
         ids: shape (N,), also memory-mapped.
