@@ -77,18 +77,22 @@ class Vocabulary:
                 f"choose a size of at least {len(specials) + 1}"
             )
         known = dict.fromkeys(specials, 0)
-        total = 0
+        total = most = 0
 
         def frequent() -> Iterator[tuple[int, str]]:
-            nonlocal total
+            nonlocal total, most
             for token, count in counts:
                 total += count
                 if token in known:
                     known[token] = count
-                elif count >= min_count:
+                    continue
+                most = max(most, count)
+                if count >= min_count:
                     yield -count, token
 
         by_count = sorted(frequent()) if max_size is None else nsmallest(max_size - len(specials), frequent())
+        if most and not by_count:
+            raise NlpError(f"no token occurs {min_count} times, the most frequent one {most}: lower --min-count")
         known.update((token, -count) for count, token in by_count)
         known[UNK] += total - sum(known.values())
         return cls(list(known), list(known.values()))

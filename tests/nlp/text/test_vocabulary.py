@@ -17,8 +17,17 @@ from nlp.text.vocabulary import Vocabulary
 token_lists = st.lists(st.sampled_from([*"abcdefg", UNK, EOS, "\ud800", "é"]) | st.text(min_size=1, max_size=3))
 
 
-@given(token_lists, st.integers(1, 4), st.none() | st.integers(3, 8))
-def test_counts_add_up_to_the_text(tokens: list[str], min_count: int, max_size: int | None) -> None:
+@st.composite
+def texts_and_min_counts(draw: st.DrawFn) -> tuple[list[str], int]:
+    """Tokens, and how often one occurs at least, which that of some token is."""
+    tokens = draw(token_lists)
+    most = max(Counter(one for one in tokens if one not in (UNK, EOS)).values(), default=4)
+    return tokens, draw(st.integers(1, min(most, 4)))
+
+
+@given(texts_and_min_counts(), st.none() | st.integers(3, 8))
+def test_counts_add_up_to_the_text(drawn: tuple[list[str], int], max_size: int | None) -> None:
+    tokens, min_count = drawn
     vocabulary = Vocabulary.build(tokens, min_count=min_count, max_size=max_size)
     ids = vocabulary.encode(tokens)
     assert np.array_equal(np.bincount(ids, minlength=len(vocabulary)), vocabulary.counts)
@@ -26,8 +35,9 @@ def test_counts_add_up_to_the_text(tokens: list[str], min_count: int, max_size: 
     assert max_size is None or len(vocabulary) <= max_size
 
 
-@given(token_lists, st.integers(1, 4))
-def test_what_is_frequent_enough_is_known_and_comes_back(tokens: list[str], min_count: int) -> None:
+@given(texts_and_min_counts())
+def test_what_is_frequent_enough_is_known_and_comes_back(drawn: tuple[list[str], int]) -> None:
+    tokens, min_count = drawn
     vocabulary = Vocabulary.build(tokens, min_count=min_count)
     counts = Counter(tokens)
     for token in counts.keys() - {UNK, EOS}:
@@ -50,8 +60,9 @@ def test_the_most_frequent_come_first(tokens: list[str]) -> None:
     assert order == sorted(order)
 
 
-@given(token_lists, st.integers(1, 4))
-def test_a_vocabulary_survives_json(tokens: list[str], min_count: int) -> None:
+@given(texts_and_min_counts())
+def test_a_vocabulary_survives_json(drawn: tuple[list[str], int]) -> None:
+    tokens, min_count = drawn
     vocabulary = Vocabulary.build(tokens, min_count=min_count)
     text = vocabulary.to_json()
     text.encode("ascii")
@@ -99,6 +110,18 @@ def test_tokens_may_come_from_an_iterator() -> None:
     assert vocabulary.encode([]).shape == (0,)
     assert vocabulary.eos_id == 1
     assert Vocabulary.build("abc", specials=(UNK,)).eos_id is None
+
+
+@given(token_lists, st.integers(1, 9), st.none() | st.integers(3, 8))
+def test_where_no_token_is_frequent_enough_that_is_told(tokens: list[str], more: int, max_size: int | None) -> None:
+    counts = Counter(one for one in tokens if one not in (UNK, EOS))
+    if not counts:  # nothing is left out
+        assert Vocabulary.build(tokens, min_count=more, max_size=max_size).tokens == (UNK, EOS)
+        return
+    most = max(counts.values())
+    with pytest.raises(NlpError, match=f"no token occurs {most + more} times, the most frequent one {most}: lower"):
+        Vocabulary.build(tokens, min_count=most + more, max_size=max_size)
+    assert len(Vocabulary.build(tokens, min_count=most, max_size=max_size)) > 2
 
 
 @pytest.mark.parametrize(
