@@ -63,7 +63,10 @@ def embedding_of(language_model: LanguageModel) -> NDArray[np.float64]:
     """
     found = _embedding(language_model)
     if found is None:
-        raise NlpError("the model has no parameter with a row for each token, so that no words can be compared")
+        raise NlpError(
+            f"a model of the kind {language_model.config.model} has no vector for each token, so that no words can be "
+            "compared: name a run of a recurrent network, such as --model lstm, or one of nlp words train"
+        )
     return to_host(found._array).astype(np.float64)
 
 

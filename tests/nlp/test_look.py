@@ -79,5 +79,5 @@ def test_mistakes_are_told() -> None:
         nearest(letters(), ["a"], 0)
     vocabulary = char_vocabulary("abc")
     without = LanguageModel(RNNLM(77, 6, 6), vocabulary, make_tokenizer("char"), tiny(level="char"))
-    with pytest.raises(NlpError, match="no parameter with a row for each token"):
+    with pytest.raises(NlpError, match="no vector for each token"):
         nearest(without, ["a"])
