@@ -69,7 +69,7 @@ def evaluate(model: Any, batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> Ev
     """The mean loss over every target of the batches, each `(input, target)` of shape (T, B).
 
     Targets that are `IGNORED` are left out. The state is carried from batch to batch, dropout is off; the model's mode
-    is put back afterwards.
+    is put back afterwards. Raises NlpError where no target is left.
     """
     steps = evaluation_steps(model, batches)
     while True:
@@ -97,6 +97,8 @@ def evaluation_steps(model: Any, batches: Iterable[tuple[np.ndarray, np.ndarray]
         tokens += int(np.count_nonzero(target != IGNORED))
         model.train(training)
         yield
+    if not tokens:
+        raise NlpError("there is no token to judge by: give a text that is longer")
     return Evaluation(total.item() / tokens, tokens)
 
 

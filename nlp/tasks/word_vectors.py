@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import minigrad
+from nlp.errors import NlpError
 from nlp.keyed_vectors import KeyedVectors
 from nlp.models.cbow import CBOW
 from nlp.models.collobert_weston import CollobertWeston
@@ -70,11 +71,24 @@ class WordVectorLearning:
     def windows(self, config: VectorConfig, prepared: Prepared) -> tuple[Windows, Iterable[Any]]:
         """Words with those around them, of the training and of the validation text.
 
-        What stands for no word, `<unk>` and line ends, is taken out before, as in the program word2vec.
+        What stands for no word, `<unk>` and line ends, is taken out before, so that windows reach across it. (In the
+        program word2vec they reach across unknown words, and end with the line.) Raises NlpError for a text of fewer
+        than two words that differ, and for a validation text that gives nothing to judge by.
         """
         counts = _words_alone(prepared.vocabulary)
+        if (known := np.count_nonzero(counts)) < 2:
+            raise NlpError(
+                "word vectors tell words apart by those around them, which takes 2 words, and the vocabulary has "
+                f"{known}: give a text of more, lower --min-count or raise --vocab-size"
+            )
         train, valid = (ids[counts[ids] > 0] for ids in (prepared.ids["train"], prepared.ids["valid"]))
-        return _windows(config, train, counts), _windows(config, valid, counts)
+        windows = _windows(config, train, counts), _windows(config, valid, counts)
+        if not any(target.size for _, target in windows[1]):
+            raise NlpError(
+                f"--subsample {config.subsample:g} leaves no two words of the validation text side by side, so that "
+                "there is nothing to judge by: set --subsample 0, or give a longer text with --valid"
+            )
+        return windows
 
     def loaded(
         self, config: VectorConfig, model: WordVectors, vocabulary: Vocabulary, tokenizer: Tokenizer

@@ -128,6 +128,13 @@ def test_between_two_batches_the_model_trains_as_before() -> None:
     assert result == evaluate(model, batches)
 
 
+def test_a_text_of_which_nothing_is_judged_is_told() -> None:
+    batch = np.zeros((3, 1), dtype=np.int64)
+    for batches in ([], [(batch, np.full_like(batch, IGNORED))]):
+        with pytest.raises(NlpError, match="there is no token to judge by"):
+            evaluate(wild_model(9, 0, 1), batches)
+
+
 @given(st.floats(0, 1e6))
 def test_perplexity_never_fails(loss: float) -> None:
     assert perplexity(loss) == Evaluation(loss, 1).perplexity >= 1

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
-from nlp_helpers import PATTERN, call, finish, leave, same_run, told_in_one_sentence, written
+from nlp_helpers import PATTERN, as_words, call, finish, leave, same_run, told_in_one_sentence, written
 
 import minigrad
 import nlp
@@ -187,6 +187,49 @@ def test_texts_too_short_to_learn_from_are_told(
     words: list[object] = ["words", "train", "--model", model, "--min-count", 1, "--train", written("t", content)]
     told_in_one_sentence([*words, "--valid", "t"], said)
     assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("model", get_args(Model))
+@pytest.mark.parametrize(
+    ("content", "options", "said"),
+    [
+        (b"the " * 300, {}, "takes 2 words, and the vocabulary has 1: give a text of more"),
+        (b"the the the cat " * 99, {"min_count": 200}, "the vocabulary has 1: give a text of more, lower --min-count"),
+        (b"the the the cat " * 99, {"vocab_size": 3}, "raise --vocab-size"),
+        (b"\n" * 300, {}, "no words, only white space"),
+        (b"the cat " * 99, {"min_count": 500}, "no token occurs 500 times, the most frequent one"),
+    ],
+)
+def test_a_vocabulary_without_two_words_is_told_before_training(
+    model: str, content: bytes, options: dict[str, int], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    told_in_one_sentence(
+        ["words", "train", "--model", model, "--text", written("t", content), *as_words(options)], said
+    )
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("model", WORD2VEC)
+@pytest.mark.parametrize("frequent", ["b a\n", "a b a b\n"])
+def test_a_validation_text_of_frequent_words_alone_is_told_before_training(
+    model: str, frequent: str, tmp_path: Path
+) -> None:
+    corpus = Corpus.of_texts("frequent", "few words", train="a b c d " * 400, valid=frequent)
+    with pytest.raises(NlpError) as told:
+        Experiment.create(config_of(model, subsample=1e-6), corpus, tmp_path / "run")
+    assert str(told.value).startswith("--subsample 1e-06 leaves no two words of the validation text side by side")
+    assert not (tmp_path / "run").exists()
+    results = finish(Experiment.create(config_of(model, subsample=0.0), corpus, tmp_path / "run"))
+    assert np.isfinite(results.valid_loss)
+
+
+@pytest.mark.parametrize("model", get_args(Model))
+def test_windows_reach_from_one_line_into_the_next(model: str, tmp_path: Path) -> None:
+    corpus = Corpus.of_texts("lines", "a word a line", train="a\nb\nc\n" * 40, valid="a\nb\nc\n" * 3)
+    options = {"subsample": 0.0} if model in WORD2VEC else {}
+    with Experiment.create(config_of(model, window=1, **options), corpus, tmp_path / "run") as experiment:
+        assert all(target.size for _, target in experiment.valid_windows)
 
 
 def test_the_last_weights_are_kept_whatever_the_validation_text_says(tmp_path: Path) -> None:
