@@ -21,6 +21,8 @@ from minigrad.core.plan import attach
 from minigrad.core.primitive import Op, primitive, register
 from minigrad.core.tensor import Tensor, VersionCounter, wrap
 
+_PLAIN = frozenset({bool, int, float, str, type(None)})  # what holds no array
+
 
 class FusedOp(Op):
     """An op with a hand-written forward and backward on raw arrays; its composite says what they compute."""
@@ -115,6 +117,8 @@ def _memories(residuals: Any) -> set[int]:
     found: set[int] = set()
     left = [residuals]
     for one in left:  # it grows meanwhile
+        if type(one) in _PLAIN:  # most are settings: to ask them what they are takes longer than all the rest
+            continue
         if type(one) is np.ndarray or (not isinstance(one, (dict, tuple, list)) and is_array(one)):
             found.add(id(one))
             if one.base is not None:
