@@ -5,8 +5,8 @@ correlation with WordSim-353. Both learn with one thread; making the vocabulary 
 after each epoch and writes its checkpoints meanwhile. Words that are named <unk> are taken out of the text, for gensim
 would learn them as one. Windows run across the ends of lines, here as there.
 
-gensim, which `pip install gensim` brings, gives every pair noise words of its own. Where ours shares them among all
-pairs of a batch (`shared`) it stands beside that.
+gensim, which `pip install gensim` brings, gives every pair noise words of its own. Where ours shares them among
+the pairs of some hundreds of words (`shared`) it stands beside that.
 """
 
 from __future__ import annotations

@@ -66,7 +66,8 @@ class VectorConfig(RunOptions):
     )
     shared: int = option(
         MODEL,
-        "Draw so many noise words for a whole batch, in the place of --negatives for each pair: faster; 0: do not.",
+        "Draw so many noise words for hundreds of words together, in the place of --negatives for each pair: faster; 0: "
+        "do not.",
         Range(0),
         default=0,
         models=WORD2VEC,

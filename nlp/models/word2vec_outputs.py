@@ -9,11 +9,13 @@ Both layers are asked in the same way: which of M vectors foretells which of M w
 the place of the vector times M plus that of the word, so that each vector and each word is looked up once, however many
 pairs it is in. Without pairs, each vector foretells the word in its place.
 
-Shapes: M vectors of size D and M words, P pairs, k noise words for each or K for all, V words in the vocabulary, S
+Shapes: M vectors of size D and M words, P pairs, k noise words for each or K for a run, V words in the vocabulary, S
 steps of a path, U different inner nodes on the paths.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,13 +23,14 @@ from numpy.typing import ArrayLike
 import minigrad
 import minigrad.nn.functional as F
 from minigrad import Tensor, nn
-from minigrad.backend import Array
+from minigrad.backend import Array, namespace
 from nlp.text.huffman import huffman_codes
 from nlp.text.noise import Noise
 
 __all__ = ["NoiseOutput", "PathOutput"]
 
 
+RUN = 256  # vectors: fewer make products of matrices slow, more learn too much from the same noise
 MOST_VISITS = 32.0  # at the usual rate of 0.025, less than one whole gradient of size 1 together
 
 
@@ -38,6 +41,40 @@ def products_of_rows(input: Array, other: Array) -> Array:
 
 
 products_of_rows.vjp(input=lambda g, other: g[:, None] * other, other=lambda g, input: g[:, None] * input)
+
+
+@minigrad.primitive
+def products_in_runs(input: Array, weight: Array) -> Array:
+    """The products (M, C) of the rows (M, D), cut into G runs, with the run's own C rows of the weight (G, C, D)."""
+    products = namespace(input).empty((len(input), weight.shape[1]), input.dtype)
+    for place, run in enumerate(_runs(len(input), len(weight))):
+        products[run] = input[run] @ weight[place].T
+    return products
+
+
+@minigrad.primitive
+def sums_in_runs(input: Array, other: Array, G: int) -> Array:
+    """For each of G runs of rows, the sum (C, D) of the outer products of a row (M, C) and of one of `other` (M, D)."""
+    sums = namespace(input).empty((G, input.shape[1], other.shape[1]), input.dtype)
+    for place, run in enumerate(_runs(len(input), G)):
+        sums[place] = input[run].T @ other[run]
+    return sums
+
+
+products_in_runs.vjp(
+    input=lambda g, weight: products_in_runs(g, weight.swapaxes(1, 2)),
+    weight=lambda g, input, weight: sums_in_runs(g, input, len(weight)),
+)
+sums_in_runs.vjp(
+    input=lambda g, other: products_in_runs(other, g),
+    other=lambda g, input: products_in_runs(input, g.swapaxes(1, 2)),
+)
+
+
+def _runs(M: int, G: int) -> list[slice]:
+    """M rows cut into G runs, whose lengths differ by one at most."""
+    ends = [M * run // G for run in range(G + 1)]
+    return [slice(*bounds) for bounds in pairwise(ends)]
 
 
 @minigrad.primitive
@@ -76,10 +113,9 @@ class NoiseOutput(nn.Module):
     Args:
         counts: how often each word occurs (V,).
         negatives: k.
-        shared: 0: each pair has k noise words of its own. K > 0: all pairs of a call share K, each weighed k / K. Its
-            expectation is the same, and the work is one product of matrices; but what the pairs learn from noise is
-            alike, so that K should not be small, and grow with the stretch: CBOW on WikiText-2 comes to a WordSim-353
-            of 0.39 with 64 for 442 tokens, of 0.37 with 64 for 884, and of 0.41 with 128 for these.
+        shared: 0: each pair has k noise words of its own. K > 0: the pairs of a run of vectors, `RUN` to twice as many
+            of them, share K, each weighed k / K. Its expectation is the same, and the work is a product of matrices for
+            each run; but what its pairs learn from noise is alike, so that K should not be small.
     """
 
     def __init__(self, counts: ArrayLike, size: int, negatives: int = 5, shared: int = 0) -> None:
@@ -96,7 +132,8 @@ class NoiseOutput(nn.Module):
         `minigrad.default_generator`."""
         scores = self._scores(hidden, words, pairs)  # P
         if self.shared:
-            noise = F.linear(hidden, self._vectors_of_noise((self.shared,), hidden))  # M, K
+            runs = max(1, len(hidden) // RUN)
+            noise = products_in_runs(hidden, self._vectors_of_noise((runs, self.shared), hidden))  # M, K
             return told_apart(scores, noise, self.negatives / self.shared * _pairs_of_each(hidden, pairs))
         rows = hidden if pairs is None else F.embedding(_vector_of(pairs, len(words)), hidden)  # P, D
         noise = self._vectors_of_noise((len(rows), self.negatives), hidden) @ rows.unsqueeze(-1)  # P, k, 1

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import minigrad
 from minigrad import optim
 from minigrad.testing import check_op, standin
+from nlp.models import word2vec_outputs
 from nlp.models.cbow import CBOW, window_spread, window_sums
 from nlp.models.word2vec_outputs import NoiseOutput
 from nlp.text.contexts import ContextWindows
@@ -125,6 +126,22 @@ def test_the_loss_is_what_the_objective_is_on_average(shared: int) -> None:
     loss = model.loss(inside, words, reduction="sum")[0].item()
     assert abs(np.mean(draws) - loss) < 4 * np.std(draws) / np.sqrt(len(draws))
     assert model.loss(inside, words)[0].item() == pytest.approx(loss / 6)
+
+
+def test_each_run_of_windows_has_noise_words_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(word2vec_outputs, "RUN", 3)
+    model = make(3, negatives=2, shared=4)
+    inside, words = stretch(3, 8)  # runs of 4 and 4
+    minigrad.manual_seed(5)
+    objective, _, _ = model.objective(minigrad.tensor(inside), minigrad.tensor(words))
+    minigrad.manual_seed(5)
+    noise = model.output.noise.draw((2, 4))
+    u = model.output.vectors.weight.detach().numpy()
+    around = plain_window_sums(model.embedding.weight.detach().numpy()[words], inside)
+    h = around / inside.sum(1, keepdims=True)
+    loss = -sum(np.log(sigmoid(h[m] @ u[words[m]])) for m in range(8))
+    loss -= sum(2 / 4 * np.log(sigmoid(-h[m] @ u[n])) for m in range(8) for n in noise[m // 4])
+    np.testing.assert_allclose(objective.item(), loss, rtol=1e-9)
 
 
 @pytest.mark.parametrize("options", [{}, {"shared": 4}, {"negatives": 0}])

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 import minigrad
 from minigrad import Tensor
 from minigrad.testing import check_op
-from nlp.models.word2vec_outputs import PathOutput, products_of_rows, scores_of_nodes, told_apart
+from nlp.models.word2vec_outputs import (
+    PathOutput,
+    products_in_runs,
+    products_of_rows,
+    scores_of_nodes,
+    sums_in_runs,
+    told_apart,
+)
 
 COUNTS = [50, 30, 12, 9, 5, 2, 1]
 Array = np.ndarray
@@ -42,6 +49,23 @@ def nodes_and_vectors(draw: st.DrawFn) -> Call:
     return (normal(draw, U, D), normal(draw, M, D)), {}
 
 
+@st.composite
+def rows_in_runs(draw: st.DrawFn) -> Call:
+    M, G, C, D = (draw(st.integers(*bounds)) for bounds in ((0, 7), (1, 3), (1, 3), (1, 3)))
+    return (normal(draw, M, D), normal(draw, G, C, D)), {}
+
+
+@st.composite
+def two_tables_in_runs(draw: st.DrawFn) -> Call:
+    M, G, C, D = (draw(st.integers(*bounds)) for bounds in ((0, 7), (1, 3), (1, 3), (1, 3)))
+    return (normal(draw, M, C), normal(draw, M, D)), {"G": G}
+
+
+def run_of(row: int, M: int, G: int) -> int:
+    """The run that a row is in: the last one to begin at it or before."""
+    return max(run for run in range(G) if M * run // G <= row)
+
+
 def plain_told_apart(scores: Array, noise: Array, weight: Array) -> Array:
     weights = np.broadcast_to(weight, noise.shape)
     total = -sum(np.log(1 / (1 + np.exp(-score))) for score in scores)
@@ -53,6 +77,24 @@ def test_products_of_rows() -> None:
         return np.array([one @ two for one, two in zip(input, other, strict=True)])
 
     check_op(products_of_rows, reference=plain, arguments=two_tables(), max_examples=15, derandomize=True)
+
+
+def test_products_in_runs() -> None:
+    def plain(input: Array, weight: Array) -> Array:
+        M, G = len(input), len(weight)
+        return np.array([weight[run_of(m, M, G)] @ row for m, row in enumerate(input)]).reshape(M, weight.shape[1])
+
+    check_op(products_in_runs, reference=plain, arguments=rows_in_runs(), max_examples=15, derandomize=True)
+
+
+def test_sums_in_runs() -> None:
+    def plain(input: Array, other: Array, G: int) -> Array:
+        sums = np.zeros((G, input.shape[1], other.shape[1]))
+        for m, (one, two) in enumerate(zip(input, other, strict=True)):
+            sums[run_of(m, len(input), G)] += np.outer(one, two)
+        return sums
+
+    check_op(sums_in_runs, reference=plain, arguments=two_tables_in_runs(), max_examples=15, derandomize=True)
 
 
 def test_the_loss_of_words_told_apart_from_noise() -> None:
