@@ -4,14 +4,23 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from nlp import strict_json
 from nlp.errors import NlpError
 
-__all__ = ["TEMPORARY", "disk_errors", "replacing", "write_bytes", "write_json", "write_text"]
+__all__ = [
+    "TEMPORARY",
+    "disk_errors",
+    "missing_folders",
+    "remove_empty",
+    "replacing",
+    "write_bytes",
+    "write_json",
+    "write_text",
+]
 
 TEMPORARY = ".tmp"  # how the name of a file ends that is being written
 
@@ -60,6 +69,18 @@ def write_json(path: Path, content: Any) -> None:
     """
     text = strict_json.dumps(content, indent=2, ensure_ascii=False)
     write_text(path, re.sub("[\ud800-\udfff]", lambda half: f"\\u{ord(half[0]):04x}", text) + "\n")
+
+
+def missing_folders(path: Path) -> list[Path]:
+    """The folders that would be made on the way to a folder, and this itself, the innermost first."""
+    return [one for one in (path, *path.parents) if not one.exists()]
+
+
+def remove_empty(folders: list[Path]) -> None:
+    """Remove them in turn, but for those that have something in them or are not there."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 @contextmanager

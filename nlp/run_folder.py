@@ -21,7 +21,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from filelock import FileLock, Timeout
 
 import minigrad
 from nlp import strict_json
-from nlp.disk import TEMPORARY, disk_errors, write_bytes, write_json, write_text
+from nlp.disk import TEMPORARY, disk_errors, missing_folders, remove_empty, write_bytes, write_json, write_text
 from nlp.errors import NlpError
 from nlp.metrics import expect_record
 from nlp.options import Options
@@ -70,7 +70,7 @@ class RunFolder:
                 folder._made = [folder.path, RUNS]
                 return folder
             folder = cls(out)
-            folder._made = [one for one in (folder.path, *folder.path.parents) if not one.exists()]
+            folder._made = missing_folders(folder.path)
             folder.path.mkdir(parents=True, exist_ok=True)
             if any(folder.path.iterdir()):
                 raise NlpError(f"the run folder {out} is not empty, and nothing is overwritten: name another")
@@ -93,9 +93,7 @@ class RunFolder:
         """Remove what is in the folder, and the folders that `create` made: before there is anything to keep."""
         for one in self.path.iterdir():
             shutil.rmtree(one) if one.is_dir() and not one.is_symlink() else one.unlink()
-        for made in self._made:
-            with suppress(OSError):  # where there are other runs
-                made.rmdir()
+        remove_empty(self._made)  # those without other runs
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from nlp.disk import disk_errors, write_json
+from nlp.disk import disk_errors, missing_folders, remove_empty, write_json
 from nlp.pictures import save
 from nlp.studies.size import Size
 from nlp.text import Prepared
@@ -45,16 +45,14 @@ def folder_for(folder: Path) -> Iterator[None]:
 
     If the block fails, no empty folder that was made here stays. Raises NlpError where the disk refuses.
     """
-    made = [one for one in (folder, *folder.parents) if not one.exists()]
+    made = missing_folders(folder)
     try:
         with disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=folder).close()
         yield
     except BaseException:
-        for one in made:
-            if one.is_dir() and not any(one.iterdir()):
-                one.rmdir()
+        remove_empty(made)
         raise
 
 
