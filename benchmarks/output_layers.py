@@ -1,0 +1,86 @@
+"""`python -m benchmarks.output_layers TEXT`: tokens a second that a language model learns from, by its output layer.
+
+One LSTM layer of 200 units and an embedding of 200 over all words of the text, trained as `nlp train` does, with every
+output layer that there is. They take turns, in one process and with one thread; quoted are the median over the rounds,
+and that of the ratio to the full softmax of the same round. How good they are is in `nlp results`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy is loaded
+
+from nlp.config import Config, Output
+from nlp.errors import NlpError
+from nlp.tasks.language_modelling import LanguageModelling
+from nlp.text import Prepared
+from nlp.text.corpus import Corpus
+from nlp.training.experiment import prepare_text, use_threads
+
+SIZE = 200
+
+
+def training(output: str, prepared: Prepared) -> tuple[Iterator[object], int]:
+    """What makes one update each time it is asked, and the tokens of one."""
+    config = _config(output)
+    task = LanguageModelling()
+    trainer: Any = task.make_trainer(config, prepared.vocabulary)
+    windows, valid = task.windows(config, prepared)
+    return trainer.train(windows, valid), windows.bptt * windows.batch_size
+
+
+def _config(output: str) -> Config:
+    return Config.choose(
+        output=output, embedding=SIZE, hidden=SIZE, layers=1, tied=False, dropout=0.2, min_count=1, threads=1
+    )
+
+
+def seconds(going: Iterator[object], updates: int) -> float:
+    """Of so many updates."""
+    began = time.perf_counter()
+    for _ in range(updates):
+        next(going)
+    return time.perf_counter() - began
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.output_layers", description=__doc__)
+    parser.add_argument("text", type=Path)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--updates", type=int, default=5, help="in a round, of each")
+    arguments = parser.parse_args()
+    try:
+        text = arguments.text.read_text(encoding="utf-8")
+        with tempfile.TemporaryDirectory() as folder:
+            corpus = Corpus.of_texts("text", str(arguments.text), train=text, valid=text[:1000])
+            prepared = prepare_text(corpus, Path(folder), _config("full"))
+    except (NlpError, OSError, UnicodeDecodeError) as error:
+        parser.error(str(error))
+    use_threads(1)
+    layers = {output: training(output, prepared) for output in get_args(Output)}
+    for going, _ in layers.values():
+        seconds(going, 2)
+    times: dict[str, list[float]] = {output: [] for output in layers}
+    for _ in range(arguments.rounds):
+        for output, (going, _) in layers.items():
+            times[output].append(seconds(going, arguments.updates))
+    print(f"{arguments.text.name}, {len(prepared.vocabulary):,} words, one thread: tokens/s, and full softmax = 1")
+    for output, (_, tokens) in layers.items():
+        speed = arguments.updates * tokens / statistics.median(times[output])
+        ratio = statistics.median(full / its for full, its in zip(times["full"], times[output], strict=True))
+        print(f"{output:14}{speed:10,.0f}{ratio:8.2f}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
