@@ -86,7 +86,7 @@ vectors = {
     "CBOW": learned(CBOW(counts, D), stretches(predict_centre=True), lr=0.05, **word2vec),
     "GloVe": learned(GloVe(V, D), CooccurrenceBatches((places, together), bptt=4), epochs=100, **adagrad),
     "Collobert and Weston": learned(
-        CollobertWeston(V, D, hidden=16, window=2), CorruptedWindows(ids, V, window=2), epochs=5, **adagrad
+        CollobertWeston(V, D, hidden=16, window=2), CorruptedWindows(ids, counts, window=2), epochs=5, **adagrad
     ),
 }
 

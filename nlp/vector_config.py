@@ -66,8 +66,8 @@ class VectorConfig(RunOptions):
     )
     shared: int = option(
         MODEL,
-        "Draw so many noise words for hundreds of words together, in the place of --negatives for each pair: faster; 0: "
-        "do not.",
+        "Draw so many noise words for hundreds of words together, in the place of --negatives for each pair: faster; "
+        "0: do not.",
         Range(0),
         default=0,
         models=WORD2VEC,
@@ -80,6 +80,14 @@ class VectorConfig(RunOptions):
     )
     hidden: int = option(MODEL, "Units that score a window.", COUNT, default=100, models=("collobert-weston",))
     activation: Activation = option(MODEL, "hardtanh or tanh.", default="hardtanh", models=("collobert-weston",))
+
+    power: float = option(
+        MODEL,
+        "Words to spoil windows with are drawn by their counts to this power; 0: all alike, as in the paper.",
+        Range(0),
+        default=0.75,
+        models=("collobert-weston",),
+    )
 
     optimizer: OptimizerName = option(TRAINING, "sgd or adagrad.")
     lr: float = option(TRAINING, "Learning rate.", POSITIVE)

@@ -19,13 +19,15 @@ from nlp.models.word_vectors import WordVectors, mean_of, on_host
 
 __all__ = ["CollobertWeston"]
 
+SPREAD = 0.1  # of the vectors' numbers at first: from 1 those of rare words hardly come away
 ACTIVATIONS: dict[str, type[nn.Module]] = {"hardtanh": nn.Hardtanh, "tanh": nn.Tanh}
 
 
 class CollobertWeston(WordVectors):
     """score(window) = U a(W [x_1; ...; x_W] + b); the objective is max(0, 1 - score(window) + score(corrupted)).
 
-    The paper's equation 17 sums over all words that might stand in the middle; its training, as here, draws one.
+    The paper's equation 17 sums over all words that might stand in the middle; its training, as here, draws one:
+    `nlp.text.contexts.CorruptedWindows` says how.
 
     Args:
         vocabulary: how many words there are, V.
@@ -41,12 +43,15 @@ class CollobertWeston(WordVectors):
         super().__init__()
         if activation not in ACTIVATIONS:
             raise NlpError(f"the hidden units of collobert-weston are hardtanh or tanh, not {activation!r}")
-        self.embedding = nn.Embedding(vocabulary, size, sparse=True)  # of variance 1: smaller ones stay in a's middle,
-        # where it is the identity and the score a sum over the words, which cannot say what fits to what
+        self.embedding = nn.Embedding(vocabulary, size, sparse=True)
+        nn.init.normal_(self.embedding.weight, std=SPREAD)
         width = (2 * window + 1) * size
         self.scorer = nn.Sequential(
             nn.Linear(width, hidden), ACTIVATIONS[activation](), nn.Linear(hidden, 1, bias=False)
         )
+        # So that a's inputs begin with a spread of 1: in its middle it is the identity, and the score a sum over the
+        # words, which cannot say what fits to what.
+        nn.init.normal_(self.scorer[0].weight, std=0.2 / (SPREAD * width**0.5))
 
     def forward(self, windows: Tensor) -> Tensor:
         """The score (n,) of windows of words (n, W)."""

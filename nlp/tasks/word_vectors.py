@@ -84,14 +84,22 @@ class WordVectorLearning:
                 "word vectors tell words apart by those around them, which takes 2 words, and the vocabulary has "
                 f"{known}: give a text of more, lower --min-count or raise --vocab-size"
             )
-        train, valid = (ids[counts[ids] > 0] for ids in (prepared.ids["train"], prepared.ids["valid"]))
-        windows = _windows(config, train, counts), _windows(config, valid, counts)
+        windows = self._of_part("train", config, prepared, counts), self._of_part("valid", config, prepared, counts)
         if not any(target.size for _, target in windows[1]):
             raise NlpError(
                 f"--subsample {config.subsample:g} leaves no two words of the validation text side by side, so that "
                 "there is nothing to judge by: set --subsample 0, or give a longer text with --valid"
             )
         return windows
+
+    def _of_part(self, part: str, config: VectorConfig, prepared: Prepared, counts: Counts) -> Any:
+        ids = prepared.ids[part]
+        known = ids[counts[ids] > 0]
+        try:
+            return _windows(config, known, counts)
+        except NlpError as error:
+            words = "1 word" if len(known) == 1 else f"{len(known):,} words"
+            raise NlpError(f"the {part} text has {words} of the vocabulary: {error}") from error
 
     def loaded(
         self, config: VectorConfig, model: WordVectors, vocabulary: Vocabulary, tokenizer: Tokenizer
@@ -103,7 +111,8 @@ class WordVectorLearning:
         """See which words are near to each other, and draw the curves."""
         prepared = experiment.prepared
         vectors = self.loaded(experiment.config, experiment.model, prepared.vocabulary, prepared.tokenizer)
-        chosen = [word for word in vectors.words if word.isalpha() and len(word) > 3][:SHOWN]
+        telling = [word for word in vectors.words if word.isalpha() and len(word) > 3]
+        chosen = (telling or vectors.words)[:SHOWN]
         neighbours = {word: vectors.most_similar([word], count=NEAR) for word in chosen}
         results = VectorResults(experiment.trainer.best_loss, neighbours)
         experiment.folder.append_metrics({"kind": "results", "valid_loss": results.valid_loss})
@@ -125,7 +134,9 @@ def _windows(config: VectorConfig, ids: Any, counts: Counts) -> Any:
         pairs = count_cooccurrences(ids, len(counts), window=config.window)
         return CooccurrenceBatches(pairs, bptt=config.batch_size or ENTRIES)
     if config.model == "collobert-weston":
-        return CorruptedWindows(ids, len(counts), window=config.window, bptt=config.batch_size or WINDOWS)
+        return CorruptedWindows(
+            ids, counts, window=config.window, bptt=config.batch_size or WINDOWS, power=config.power
+        )
     stretches = STRETCHES if config.model == "cbow" and config.shared else 1
     return ContextWindows(
         ids,

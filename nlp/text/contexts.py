@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 import minigrad
 from minigrad import Generator
 from nlp.errors import NlpError
+from nlp.text.noise import Noise
 
 __all__ = [
     "ContextWindows",
@@ -164,23 +165,30 @@ class ContextWindows:
 class CorruptedWindows:
     """Windows for ranking (Collobert and Weston 2008): (windows (n, W), words to stand in their middle (n,)), int64.
 
-    Window i has the words i to i + W - 1 of the text, W = 2 * `window` + 1; the words that take the place of the middle
-    one are drawn from all of the vocabulary alike, from `minigrad.default_generator`. Iterating, for validation, gives
-    the same ones each time.
+    Window i has the words i to i + W - 1 of the text, W = 2 * `window` + 1. The words that take the place of the middle
+    one come from `minigrad.default_generator`; iterating, for validation, gives the same ones each time.
 
-    ids: shape (N,), also memory-mapped. vocabulary: V. bptt: how many windows a batch has. Raises NlpError for a text
-    that is shorter than a window, and for a window or batch below 1.
+    Args:
+        ids: shape (N,), also memory-mapped.
+        counts: how often each word of the vocabulary occurs (V,).
+        window: the number of words a side.
+        bptt: how many windows a batch has.
+        power: words are drawn by their counts to this power. 0, all alike, is the papers'. Most words of a vocabulary
+            are rare, so that one which is drawn so is told from the text's by its frequency alone, whatever stands
+            beside it; the papers answer that with months of training and vocabularies that grow.
+
+    Raises NlpError for a text that is shorter than a window, and for a window or batch below 1.
     """
 
     batch_size = 1
 
-    def __init__(self, ids: Ids, vocabulary: int, *, window: int = 5, bptt: int = 256) -> None:
+    def __init__(self, ids: Ids, counts: ArrayLike, *, window: int = 5, bptt: int = 256, power: float = 0.75) -> None:
         if window < 1 or bptt < 1:
             raise NlpError(f"a window has at least 1 word a side and a batch 1 window, not {window} and {bptt}")
         self.width = 2 * window + 1
         if len(ids) < self.width:
             raise NlpError(f"a window of {self.width} words needs a text as long, and this one has {len(ids)} tokens")
-        self.ids, self.vocabulary, self.bptt = ids, vocabulary, bptt
+        self.ids, self.noise, self.bptt = ids, Noise(counts, power), bptt
         self.steps = len(ids) - self.width + 1
 
     def window(self, start: int, length: int) -> tuple[Places, Places]:
@@ -198,4 +206,4 @@ class CorruptedWindows:
     def _drawn(self, start: int, length: int, generator: Generator) -> tuple[Places, Places]:
         words = np.array(self.ids[start : start + length + self.width - 1], dtype=np.int64)
         windows = sliding_window_view(words, self.width).copy()
-        return windows, generator.randint((len(windows),), 0, self.vocabulary, device="cpu")
+        return windows, self.noise.draw((len(windows),), generator)

@@ -103,6 +103,7 @@ WRONG: dict[str, list[Any]] = {
     "alpha": [0.0],
     "hidden": [0],
     "activation": ["relu"],
+    "power": [-1.0],
     "optimizer": ["adamw"],
     "lr": [0.0],
     "schedule": ["cosine"],
@@ -187,6 +188,14 @@ def test_texts_too_short_to_learn_from_are_told(
     words: list[object] = ["words", "train", "--model", model, "--min-count", 1, "--train", written("t", content)]
     told_in_one_sentence([*words, "--valid", "t"], said)
     assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("model", get_args(Model))
+def test_a_validation_text_of_other_words_is_told(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    train, valid = written("train", b"the cat sat on a mat " * 9), written("valid", b"der Hund lag im Korb")
+    words = ["words", "train", "--model", model, "--min-count", 1, "--train", train, "--valid", valid]
+    told_in_one_sentence(words, "the valid text has 0 words of the vocabulary")
 
 
 @pytest.mark.parametrize("model", get_args(Model))

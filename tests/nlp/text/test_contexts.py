@@ -118,8 +118,7 @@ def test_stretches_follow_each_other_and_both_ways_draw_alike(N: int, window: in
 @pytest.mark.parametrize("kind", [ContextWindows, CorruptedWindows])
 def test_validation_sees_the_same_each_time_and_training_does_not(kind: Any) -> None:
     ids = np.random.default_rng(0).integers(0, 30, 500)
-    counts = np.bincount(ids) if kind is ContextWindows else 30
-    data = kind(ids, counts, bptt=100)
+    data = kind(ids, np.bincount(ids), bptt=100)
     before = minigrad.default_generator.get_state()
     first, second = list(data), list(data)
     assert minigrad.default_generator.get_state() == before
@@ -134,9 +133,9 @@ def test_windows_to_be_corrupted_are_all_of_the_text(N: int, window: int, bptt: 
     ids, W = np.arange(N) % 7, 2 * window + 1
     if W > N:
         with pytest.raises(NlpError, match="needs a text as long"):
-            CorruptedWindows(ids, 7, window=window)
+            CorruptedWindows(ids, [1] * 7, window=window)
         return
-    data = CorruptedWindows(ids, 7, window=window, bptt=bptt)
+    data = CorruptedWindows(ids, [1] * 7, window=window, bptt=bptt)
     assert data.steps == N - W + 1
     parts = [data.window(start, bptt) for start in range(0, data.steps, bptt)]
     windows, instead = np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
@@ -145,10 +144,15 @@ def test_windows_to_be_corrupted_are_all_of_the_text(N: int, window: int, bptt: 
     assert ((instead >= 0) & (instead < 7)).all()
 
 
-def test_words_for_the_middle_are_drawn_alike_from_all() -> None:
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
+def test_words_for_the_middle_are_drawn_by_a_power_of_their_counts(power: float) -> None:
     minigrad.manual_seed(0)
-    _, instead = CorruptedWindows(np.zeros(7002, dtype=np.int32), 7, window=1).window(0, 7000)
-    assert (abs(np.bincount(instead, minlength=7) - 1000) < 4 * math.sqrt(7000 * 6 / 49)).all()
+    counts = np.array([900, 100, 25, 4, 1, 0])
+    data = CorruptedWindows(np.zeros(7002, dtype=np.int32), counts, window=1, power=power)
+    _, instead = data.window(0, 7000)
+    share = np.where(counts > 0, counts**power, 0) / (counts[:-1] ** power).sum()
+    spread = np.sqrt(7000 * share * (1 - share))
+    assert (abs(np.bincount(instead, minlength=6) - 7000 * share) <= 4 * spread).all()
 
 
 @pytest.mark.parametrize(
@@ -158,8 +162,8 @@ def test_words_for_the_middle_are_drawn_alike_from_all() -> None:
         (lambda: ContextWindows(np.zeros(9, int), [9], window=0), "at least 1 word a side"),
         (lambda: ContextWindows(np.zeros(9, int), [9], bptt=1), "a stretch 2 words"),
         (lambda: ContextWindows(np.zeros(9, int), [9], subsample=-1.0), "0 [(]none[)] or above"),
-        (lambda: CorruptedWindows(np.zeros(9, int), 1, window=0), "at least 1 word a side"),
-        (lambda: CorruptedWindows(np.zeros(9, int), 1, bptt=0), "a batch 1 window"),
+        (lambda: CorruptedWindows(np.zeros(9, int), [1], window=0), "at least 1 word a side"),
+        (lambda: CorruptedWindows(np.zeros(9, int), [1], bptt=0), "a batch 1 window"),
     ],
 )
 def test_what_makes_no_windows_is_refused_in_words(make: Any, message: str) -> None:
