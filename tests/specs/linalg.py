@@ -59,6 +59,15 @@ def _layer(x: Host, weight: Host, bias: Host | None) -> Host:
 
 
 @st.composite
+def _rows(draw: st.DrawFn) -> Arguments:
+    return [draw(arrays((draw(SIZES), draw(SIZES))))], {}
+
+
+def _added_up(x: Host) -> Host:
+    return np.array([sum(x[row, column] for row in range(len(x))) for column in range(x.shape[1])], x.dtype)
+
+
+@st.composite
 def _contract(draw: st.DrawFn) -> Arguments:
     """Each index is in two of the three places at least: input, other, result."""
     places: list[list[str]] = [[], [], []]
@@ -88,5 +97,6 @@ def _contracted(x: Host, y: Host, indices: tuple[str, str, str]) -> Host:
 SPECS = [
     OpSpec("matmul", _product, _matmul()),
     OpSpec("linear", _layer, _linear()),
+    OpSpec("sum_of_rows", _added_up, _rows()),
     OpSpec("contract", _contracted, _contract()),
 ]
