@@ -19,7 +19,9 @@ from nlp.models.word_vectors import WordVectors, mean_of, on_host
 
 __all__ = ["CollobertWeston"]
 
-SPREAD = 0.1  # of the vectors' numbers at first: from 1 those of rare words hardly come away
+# How far numbers spread at first: those of the vectors, as from 1 rare words' hardly come away; and the inputs of a,
+# which near 0 is the identity, so that the score is a sum over the words and cannot say what fits to what.
+SPREAD, INPUT_SPREAD = 0.1, 0.2
 ACTIVATIONS: dict[str, type[nn.Module]] = {"hardtanh": nn.Hardtanh, "tanh": nn.Tanh}
 
 
@@ -49,9 +51,7 @@ class CollobertWeston(WordVectors):
         self.scorer = nn.Sequential(
             nn.Linear(width, hidden), ACTIVATIONS[activation](), nn.Linear(hidden, 1, bias=False)
         )
-        # So that a's inputs begin with a spread of 1: in its middle it is the identity, and the score a sum over the
-        # words, which cannot say what fits to what.
-        nn.init.normal_(self.scorer[0].weight, std=0.2 / (SPREAD * width**0.5))
+        nn.init.normal_(self.scorer[0].weight, std=INPUT_SPREAD / (SPREAD * width**0.5))
 
     def forward(self, windows: Tensor) -> Tensor:
         """The score (n,) of windows of words (n, W)."""

@@ -83,14 +83,18 @@ def _machine(one: Recorded) -> str:
     versions = one.versions
     return ", ".join(
         [
-            f"{one.machine['processor']}, {one.machine.get('cores')} cores",
+            f"{one.machine['processor']}, {_several(one.machine.get('cores'), 'core')}",
             *devices,
             f"minigrad {versions.get('minigrad')}, NumPy {versions.get('numpy')}, Python {versions.get('python')}",
-            f"{versions.get('threads')} threads",
+            _several(versions.get("threads"), "thread"),
             f"seed {', '.join(map(str, seeds))}",
             one.date,
         ]
     )
+
+
+def _several(number: int | str | None, noun: str) -> str:
+    return f"{number} {noun}" if str(number) == "1" else f"{number} {noun}s"
 
 
 def _place(text: str, notes: list[str]) -> int:
