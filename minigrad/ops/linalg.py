@@ -184,6 +184,9 @@ def _added(input: Tensor, product: Tensor, beta: float, alpha: float) -> Tensor:
 # ---- the linear layer -----------------------------------------------------------------------------------------------
 
 
+FEW = 1 << 14  # of so few numbers a sum takes no longer than calling an op
+
+
 @primitive
 def linear(input: Array, weight: Array, bias: Array = None) -> Array:
     """`input @ weight.T + bias`: (..., in), (out, in), (out) -> (..., out), one node of the graph.
@@ -224,8 +227,8 @@ sum_of_rows.vjp(input=lambda g, input_shape: expand(g, input_shape))
 
 
 def _linear_bias_gradient(g: Any, weight_shape: Any) -> Any:
-    """The gradient summed over all rows; where there are none, or a weight (in) gave numbers, as the engine does it."""
-    return g if g.ndim == 1 or len(weight_shape) == 1 else sum_of_rows(as_rows(g))
+    """The gradient summed over all rows; of few numbers, or where there are no rows, it is left to the engine."""
+    return sum_of_rows(as_rows(g)) if g.ndim > 1 < len(weight_shape) and math.prod(g.shape) > FEW else g
 
 
 linear.vjp(
