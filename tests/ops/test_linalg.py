@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import minigrad
 from minigrad import backend
 from minigrad.core.tensor import Tensor
+from minigrad.ops import linalg
 from minigrad.ops.einsum import contract
 from minigrad.ops.linalg import linear
 from minigrad.testing import gradcheck, gradgradcheck, standin
@@ -178,8 +179,14 @@ def linear_shapes(draw: Any) -> list[tuple[int, ...]]:
     return [*shapes, shapes[1][:-1]] if draw(st.booleans()) else shapes
 
 
-@given(linear_shapes(), seeds)
-def test_linear_is_the_affine_map_and_has_numeric_gradients(shapes: Any, seed: int) -> None:
+@given(linear_shapes(), seeds, st.booleans())
+def test_linear_is_the_affine_map_and_has_numeric_gradients(shapes: Any, seed: int, large: bool) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(linalg, "FEW", 0 if large else 1 << 14)
+        expect_the_affine_map(shapes, seed)
+
+
+def expect_the_affine_map(shapes: Any, seed: int) -> None:
     inputs = drawn(seed, *shapes)
     x, w, *bias = (tensor.detach().numpy() for tensor in inputs)
     expected = np.einsum("...i,...i" if w.ndim == 1 else "...i,oi->...o", x, w) + sum(bias)
