@@ -57,6 +57,24 @@ def test_words_that_stand_together_come_near_to_each_other(case: str, tmp_path: 
     assert own > other + 0.2
 
 
+def test_words_too_short_to_say_much_are_shown_where_there_are_no_others(tmp_path: Path) -> None:
+    corpus = Corpus.of_texts("letters", "two letters in turn", train="a b " * 200, valid="a b " * 20)
+    results = finish(Experiment.create(config_of("skip-gram", subsample=0.0), corpus, tmp_path / "run"))
+    assert {word: [near for near, _ in others] for word, others in results.neighbours.items()} == {
+        "a": ["b"],
+        "b": ["a"],
+    }
+
+
+def test_an_update_is_of_three_stretches_where_the_windows_of_cbow_share_noise(tmp_path: Path) -> None:
+    lengths = {}
+    for case, options in (("cbow", {}), ("shared", {}), ("shared", {"batch_size": 7})):
+        with Experiment.create(config_of(case, **options), two_worlds(9), tmp_path / f"{len(lengths)}") as experiment:
+            lengths[case, *options] = experiment.train_windows.bptt
+    assert lengths["shared",] == 3 * lengths["cbow",] > 0
+    assert lengths["shared", "batch_size"] == 7
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_a_run_that_is_left_goes_on_to_the_same_bytes(case: str, tmp_path: Path) -> None:
     corpus = Corpus.of_texts("pattern", "a sentence repeated", train=PATTERN * 40, valid=PATTERN * 6)
