@@ -64,10 +64,12 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             corpus = Corpus.of_texts("text", str(arguments.text), train=text, valid=text[:1000])
             prepared = prepare_text(corpus, Path(folder), _config("full"))
+        layers = {output: training(output, prepared) for output in get_args(Output)}
     except (NlpError, OSError, UnicodeDecodeError) as error:
         parser.error(str(error))
+    if min(arguments.rounds, arguments.updates) < 1:
+        parser.error("--rounds and --updates are at least 1")
     use_threads(1)
-    layers = {output: training(output, prepared) for output in get_args(Output)}
     for going, _ in layers.values():
         seconds(going, 2)
     times: dict[str, list[float]] = {output: [] for output in layers}

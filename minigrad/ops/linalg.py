@@ -228,7 +228,8 @@ sum_of_rows.vjp(input=lambda g, input_shape: expand(g, input_shape))
 
 def _linear_bias_gradient(g: Any, weight_shape: Any) -> Any:
     """The gradient summed over all rows; of few numbers, or where there are no rows, it is left to the engine."""
-    return sum_of_rows(as_rows(g)) if g.ndim > 1 < len(weight_shape) and math.prod(g.shape) > FEW else g
+    in_rows = g.ndim > 1 and len(weight_shape) == 2
+    return sum_of_rows(as_rows(g)) if in_rows and math.prod(g.shape) > FEW else g
 
 
 linear.vjp(

@@ -114,8 +114,9 @@ class NoiseOutput(nn.Module):
         counts: how often each word occurs (V,).
         negatives: k.
         shared: 0: each pair has k noise words of its own. K > 0: the pairs of a run of vectors, `RUN` to twice as many
-            of them, share K, each weighed k / K. Its expectation is the same, and the work is a product of matrices for
-            each run; but what its pairs learn from noise is alike, so that K should not be small.
+            of them, or all where there are fewer, share K, each weighed k / K. Its expectation is the same, and the
+            work is a product of matrices for each run; but what its pairs learn from noise is alike, so that K should
+            not be small.
     """
 
     def __init__(self, counts: ArrayLike, size: int, negatives: int = 5, shared: int = 0) -> None:

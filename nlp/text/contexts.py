@@ -62,9 +62,8 @@ def stretch_length(counts: ArrayLike, threshold: float, *, most: float = 4.0, lo
 def words_in_windows(reach: NDArray[np.integer], window: int) -> NDArray[np.bool_]:
     """(M, 2 * window + 1): whether, in a row of M words, the word j - `window` places on from word i is in its window
     of `reach[i]` words a side; the word itself is not."""
-    away = abs(np.arange(-window, window + 1))
-    by_reach = (away <= np.arange(window + 1)[:, None]) & (away > 0)
-    inside = by_reach[reach]
+    inside = abs(np.arange(-window, window + 1)) <= reach[:, None]
+    inside[:, window] = False
     for i in range(min(window, len(reach))):  # what would reach beyond either end
         inside[i, : window - i] = False
         inside[-1 - i, window + 1 + i :] = False

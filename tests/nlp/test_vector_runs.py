@@ -16,6 +16,7 @@ from nlp.errors import NlpError
 from nlp.keyed_vectors import KeyedVectors
 from nlp.options import flag
 from nlp.run_folder import BEST, LAST, RunFolder
+from nlp.tasks import word_vectors
 from nlp.text import EOS, UNK, Corpus
 from nlp.training.experiment import Experiment
 from nlp.vector_config import WORD2VEC, Model, VectorConfig
@@ -73,6 +74,25 @@ def test_an_update_is_of_three_stretches_where_the_windows_of_cbow_share_noise(t
             lengths[case, *options] = experiment.train_windows.bptt
     assert lengths["shared",] == 3 * lengths["cbow",] > 0
     assert lengths["shared", "batch_size"] == 7
+
+
+def test_words_that_spoil_windows_are_drawn_as_the_option_says(tmp_path: Path) -> None:
+    noise = []
+    for power in (0.0, 1.0):
+        config = config_of("collobert-weston", power=power)
+        with Experiment.create(config, two_worlds(9), tmp_path / f"{power}") as experiment:
+            noise.append(experiment.train_windows.noise.probabilities)
+            counts = np.array(experiment.vocabulary.counts)
+    np.testing.assert_allclose(noise[0][noise[0] > 0], 1 / np.count_nonzero(noise[0]))
+    known = noise[1] > 0
+    np.testing.assert_allclose(noise[1][known], counts[known] / counts[known].sum())
+
+
+def test_the_beginning_of_the_validation_text_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(word_vectors, "VALIDATED", 50)
+    with Experiment.create(config_of("cbow"), two_worlds(9), tmp_path / "run") as experiment:
+        assert experiment.valid_windows.steps == 50
+        assert experiment.train_windows.steps > 200
 
 
 @pytest.mark.parametrize("case", CASES)

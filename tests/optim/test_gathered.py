@@ -117,7 +117,7 @@ def widened(run: Run) -> None:
 def extended(run: Run) -> None:
     """One state holds already what the others are going to be asked for."""
     for name, setting in {"max_exp_avg_sq": "amsgrad", "momentum_buffer": "momentum"}.items():
-        if setting in run.optimizer.param_groups[0]:
+        if setting in run.optimizer.param_groups[0] and run.states()[1]:  # not of one that never moved
             run.states()[1][name] = run.parameters[1].detach() * 3
     set_anew(run)
 
