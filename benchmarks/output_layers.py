@@ -12,13 +12,13 @@ import os
 import statistics
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy is loaded
 
+from benchmarks.libraries import Work
+from benchmarks.timing import timed
 from nlp.config import Config, Output
 from nlp.errors import NlpError
 from nlp.tasks.language_modelling import LanguageModelling
@@ -29,27 +29,20 @@ from nlp.training.experiment import prepare_text, use_threads
 SIZE = 200
 
 
-def training(output: str, prepared: Prepared) -> tuple[Iterator[object], int]:
-    """What makes one update each time it is asked, and the tokens of one."""
+def training(output: str, prepared: Prepared) -> tuple[Work, int]:
+    """What makes an update, and the tokens of one."""
     config = _config(output)
     task = LanguageModelling()
     trainer: Any = task.make_trainer(config, prepared.vocabulary)
     windows, valid = task.windows(config, prepared)
-    return trainer.train(windows, valid), windows.bptt * windows.batch_size
+    going = trainer.train(windows, valid)
+    return lambda: next(going), windows.bptt * windows.batch_size
 
 
 def _config(output: str) -> Config:
     return Config.choose(
         output=output, embedding=SIZE, hidden=SIZE, layers=1, tied=False, dropout=0.2, min_count=1, threads=1
     )
-
-
-def seconds(going: Iterator[object], updates: int) -> float:
-    """Of so many updates."""
-    began = time.perf_counter()
-    for _ in range(updates):
-        next(going)
-    return time.perf_counter() - began
 
 
 def main() -> int:
@@ -70,15 +63,15 @@ def main() -> int:
     if min(arguments.rounds, arguments.updates) < 1:
         parser.error("--rounds and --updates are at least 1")
     use_threads(1)
-    for going, _ in layers.values():
-        seconds(going, 2)
+    for update, _ in layers.values():
+        timed(update, 2)  # what only the first ones do
     times: dict[str, list[float]] = {output: [] for output in layers}
     for _ in range(arguments.rounds):
-        for output, (going, _) in layers.items():
-            times[output].append(seconds(going, arguments.updates))
+        for output, (update, _) in layers.items():
+            times[output].append(timed(update, arguments.updates))
     print(f"{arguments.text.name}, {len(prepared.vocabulary):,} words, one thread: tokens/s, and full softmax = 1")
     for output, (_, tokens) in layers.items():
-        speed = arguments.updates * tokens / statistics.median(times[output])
+        speed = tokens / statistics.median(times[output])
         ratio = statistics.median(full / its for full, its in zip(times["full"], times[output], strict=True))
         print(f"{output:14}{speed:10,.0f}{ratio:8.2f}", flush=True)
     return 0

@@ -8,8 +8,7 @@ from minigrad.kernels import memory, pool, reference_linear
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
-LARGE = 1 << 16  # elements whose memory is worth asking for
-GRAIN = 1 << 16  # and those worth a thread of their own, to add the bias to
+GRAIN = 1 << 16  # elements whose memory is worth asking for, and a thread of its own to add the bias to them
 
 
 def linear(input: Array, weight: Array, bias: Array | None) -> Array:
@@ -17,7 +16,7 @@ def linear(input: Array, weight: Array, bias: Array | None) -> Array:
 
     700 rows of 33,278 words are 93 MB: in fresh pages the product takes 5 ms more of 84.
     """
-    if len(input) * len(weight) < LARGE:
+    if len(input) * len(weight) < GRAIN:
         return reference_linear.linear(input, weight, bias)
     out = np.matmul(input, weight.T, out=memory.empty((len(input), len(weight)), input.dtype))
     if bias is not None:

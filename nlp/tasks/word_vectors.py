@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import minigrad
-from nlp.errors import NlpError
+from nlp.errors import NlpError, counted
 from nlp.keyed_vectors import KeyedVectors
 from nlp.models.cbow import CBOW
 from nlp.models.collobert_weston import CollobertWeston
@@ -102,8 +102,7 @@ class WordVectorLearning:
         try:
             return _windows(config, known, counts)
         except NlpError as error:
-            words = "1 word" if len(known) == 1 else f"{len(known):,} words"
-            raise NlpError(f"the {part} text has {words} of the vocabulary: {error}") from error
+            raise NlpError(f"the {part} text has {counted(len(known), 'word')} of the vocabulary: {error}") from error
 
     def loaded(
         self, config: VectorConfig, model: WordVectors, vocabulary: Vocabulary, tokenizer: Tokenizer

@@ -35,8 +35,7 @@ def test_it_is_the_sum_over_features(sizes: Any, bias: bool, seed: int, dtype: A
     expected = expected if offset is None else expected + offset
     pool.set_num_threads(threads)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cpu_linear, "LARGE", 0)  # the rows are shared out however few they are
-        patch.setattr(cpu_linear, "GRAIN", 1)
+        patch.setattr(cpu_linear, "GRAIN", 1)  # the rows are shared out however few they are
         for module in (reference, cpu):
             found = module.linear(input, weight, offset)
             assert found.dtype == dtype
