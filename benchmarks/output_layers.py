@@ -27,11 +27,13 @@ from nlp.text.corpus import Corpus
 from nlp.training.experiment import prepare_text, use_threads
 
 SIZE = 200
+FULL, TIED = "full", "full, tied"
+LAYERS = (FULL, TIED, *(output for output in get_args(Output) if output != FULL))
 
 
-def training(output: str, prepared: Prepared) -> tuple[Work, int]:
+def training(layer: str, prepared: Prepared) -> tuple[Work, int]:
     """What makes an update, and the tokens of one."""
-    config = _config(output)
+    config = _config(layer)
     task = LanguageModelling()
     trainer: Any = task.make_trainer(config, prepared.vocabulary)
     windows, valid = task.windows(config, prepared)
@@ -39,9 +41,10 @@ def training(output: str, prepared: Prepared) -> tuple[Work, int]:
     return lambda: next(going), windows.bptt * windows.batch_size
 
 
-def _config(output: str) -> Config:
+def _config(layer: str) -> Config:
+    tied = layer == TIED
     return Config.choose(
-        output=output, embedding=SIZE, hidden=SIZE, layers=1, tied=False, dropout=0.2, min_count=1, threads=1
+        output=FULL if tied else layer, tied=tied, embedding=SIZE, hidden=SIZE, dropout=0.2, min_count=1, threads=1
     )
 
 
@@ -56,8 +59,8 @@ def main() -> int:
         text = arguments.text.read_text(encoding="utf-8")
         with tempfile.TemporaryDirectory() as folder:
             corpus = Corpus.of_texts("text", str(arguments.text), train=text, valid=text[:1000])
-            prepared = prepare_text(corpus, Path(folder), _config("full"))
-        layers = {output: training(output, prepared) for output in get_args(Output)}
+            prepared = prepare_text(corpus, Path(folder), _config(FULL))
+        layers = {layer: training(layer, prepared) for layer in LAYERS}
     except (NlpError, OSError, UnicodeDecodeError) as error:
         parser.error(str(error))
     if min(arguments.rounds, arguments.updates) < 1:
@@ -65,15 +68,15 @@ def main() -> int:
     use_threads(1)
     for update, _ in layers.values():
         timed(update, 2)  # what only the first ones do
-    times: dict[str, list[float]] = {output: [] for output in layers}
+    times: dict[str, list[float]] = {layer: [] for layer in layers}
     for _ in range(arguments.rounds):
-        for output, (update, _) in layers.items():
-            times[output].append(timed(update, arguments.updates))
+        for layer, (update, _) in layers.items():
+            times[layer].append(timed(update, arguments.updates))
     print(f"{arguments.text.name}, {len(prepared.vocabulary):,} words, one thread: tokens/s, and full softmax = 1")
-    for output, (_, tokens) in layers.items():
-        speed = tokens / statistics.median(times[output])
-        ratio = statistics.median(full / its for full, its in zip(times["full"], times[output], strict=True))
-        print(f"{output:14}{speed:10,.0f}{ratio:8.2f}", flush=True)
+    for layer, (_, tokens) in layers.items():
+        speed = tokens / statistics.median(times[layer])
+        ratio = statistics.median(full / its for full, its in zip(times[FULL], times[layer], strict=True))
+        print(f"{layer:14}{speed:10,.0f}{ratio:8.2f}", flush=True)
     return 0
 
 

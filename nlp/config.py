@@ -290,7 +290,10 @@ class Config(RunOptions):
         if self.model == "window" and self.order == 1:
             raise NlpError("--model window of --order 1 would look at no word at all: give --order 2 or more")
         if self.maxent_order and self.output != "full":
-            raise NlpError(f"--maxent-order adds to the scores of all words, which --output {self.output} does without")
+            raise NlpError(
+                f"--maxent-order adds to the scores of all words, which --output {self.output} does without: leave one "
+                "of them out"
+            )
         if self.maxent_order and (self.activation_penalty or self.change_penalty):
             other = "--activation-penalty" if self.activation_penalty else "--change-penalty"
             raise NlpError(f"--maxent-order trains on the words alone, so {other} does not go with it: leave one out")

@@ -88,6 +88,8 @@ def disk_errors(path: Path) -> Iterator[None]:
     """Turn what the disk says while `path` is written into one sentence."""
     try:
         yield
+    except (FileExistsError, NotADirectoryError) as error:
+        raise NlpError(f"{path} cannot be made, for there is a file where a folder is to be: name another") from error
     except OSError as error:
         kept = ", and the one written before is there still" if path.is_file() else ""
         raise NlpError(

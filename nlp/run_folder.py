@@ -41,7 +41,6 @@ __all__ = ["RunFolder"]
 
 CONFIG, VOCABULARY, BEST, LAST = "config.json", "vocabulary.json", "best.safetensors", "last.safetensors"
 METRICS, CURVES, SAMPLE, LOCK = "metrics.jsonl", "curves.png", "sample.txt", ".lock"
-CHECKPOINT = "minigrad language model, to go on with"  # what last.safetensors says of itself
 RUN = "run"  # what a file of weights calls the identity of its run
 _IN_CHECKPOINT = {"kind", RUN, "metrics", "versions", "trainer"}
 _CIRCUMSTANCES = ("versions", dict), ("machine", dict), ("date", str)
@@ -138,7 +137,7 @@ class RunFolder:
     def write_checkpoint(self, trainer: dict[str, Any]) -> None:
         """The trainer's state_dict, and how far metrics.jsonl belongs to it."""
         content = {
-            "kind": CHECKPOINT,
+            "kind": self._kind(),
             RUN: self._identity(),
             "metrics": self._flushed(METRICS),
             "versions": versions(),
@@ -222,6 +221,10 @@ class RunFolder:
         except NlpError as error:
             raise NlpError(f"{self.path / CONFIG} cannot be used: {error}") from error
 
+    def _kind(self) -> str:
+        """What last.safetensors says of itself."""
+        return f"minigrad {self.task().options.TASK}, to go on with"
+
     def command(self) -> str:
         """What the run was begun with."""
         return COMMANDS[self.task().options.TASK]
@@ -266,8 +269,8 @@ class RunFolder:
         if not self.has_checkpoint():
             return None
         content = self._saved(LAST, device)
-        if not isinstance(content, dict) or content.get("kind") != CHECKPOINT or not content.keys() >= _IN_CHECKPOINT:
-            raise NlpError(f"{self.path / LAST} is no checkpoint of nlp train: it holds something else")
+        if not isinstance(content, dict) or content.get("kind") != self._kind() or not content.keys() >= _IN_CHECKPOINT:
+            raise NlpError(f"{self.path / LAST} is no checkpoint of {self.command()}: it holds something else")
         if content[RUN] != self._identity():
             raise NlpError(f"{self.path / LAST} is the checkpoint of another run, with other options or another text")
         return content

@@ -53,7 +53,7 @@ def show(
         return
     from nlp.disk import write_text
     from nlp.results.recorded import read_recorded
-    from nlp.results.table import in_markdown, section_tables
+    from nlp.results.table import ABOUT, in_markdown, section_tables
 
     chosen = _plan(plan)
     recorded = read_recorded(chosen)
@@ -64,6 +64,7 @@ def show(
     else:
         for table in section_tables(chosen, recorded):
             _show(console, table, commands)
+        console.print(Text(ABOUT))
     if others := sorted(recorded.keys() - chosen.entries.keys()):
         say(console, f"Measured, but not in the plan any more: {', '.join(others)}.")
 

@@ -125,7 +125,13 @@ def evaluate_dynamically(
     def nats_of(ids: np.ndarray, segments: Segments) -> NDArray[np.float64]:
         return _document_nats(language_model.model, ids, segments, chosen, progress)
 
-    return judge(language_model, text, nats_of, documents=documents, learning=chosen.in_words())
+    judged = judge(language_model, text, nats_of, documents=documents, learning=chosen.in_words())
+    if not math.isfinite(judged.perplexity):
+        raise NotFiniteError(
+            f"dynamic evaluation came to {judged.loss:.3g} nats a token, more than a perplexity can be told of; lower "
+            f"--dynamic-lr ({chosen.rate:g})"
+        )
+    return judged
 
 
 def dynamic_losses(model: TokenModel, ids: np.ndarray, rule: Rule) -> Iterator[NDArray[np.float64]]:

@@ -111,7 +111,7 @@ class MaxEntLM(TokenModel):
         if size < vocabulary:
             raise NlpError(
                 f"MaxEntLM: a table of size {size} has no room for the {vocabulary} tokens that may follow a context: "
-                f"take a size of at least that, better of a hundred times that"
+                f"take a size of at least that, better of a hundred times that (--maxent-size)"
             )
         self.vocabulary, self.order = vocabulary, order
         self.inner = inner

@@ -10,8 +10,12 @@ from nlp.commands.figures import duration
 from nlp.results.plan import RUNS, Entry, Plan, Section
 from nlp.results.recorded import Recorded
 
-__all__ = ["Row", "SectionTable", "in_markdown", "section_tables", "state_of"]
+__all__ = ["ABOUT", "Row", "SectionTable", "in_markdown", "section_tables", "state_of"]
 
+ABOUT = (
+    "Time is that of training, with the validation after each epoch; tokens/s that of training alone; on machines that "
+    "had other work at times, so that they say how long about it takes. Perplexities are per token."
+)
 NOT_RUN, OUT_OF_DATE = "not run", "out of date"
 
 
@@ -126,9 +130,7 @@ def _figure(value: float | None) -> str:
 _HEAD = f"""# Results
 
 Made by `nlp results --markdown` from the plan and the files of what was measured. `nlp results run NAME` measures one:
-it runs the commands below in the folder of the data, with a folder for runs in the place of `{RUNS}`. Time is that of
-training, with the validation after each epoch; tokens/s that of training alone; on machines that had other work at
-times, so that they say how long about it takes. Perplexities are per token.
+it runs the commands below in the folder of the data, with a folder for runs in the place of `{RUNS}`. {ABOUT}
 """
 
 

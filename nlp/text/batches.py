@@ -31,7 +31,7 @@ def batchify(ids: Ids, batch_size: int) -> Ids:
         raise NlpError(
             f"a text of {counted(len(ids), 'token')} is too short for {counted(batch_size, 'stream')}, which "
             f"{'needs' if batch_size == 1 else 'need'} at least {2 * batch_size}: give a longer text or a smaller "
-            "batch size"
+            "batch size (--batch-size)"
         )
     length = len(ids) // batch_size
     return ids[: length * batch_size].reshape(batch_size, length).T

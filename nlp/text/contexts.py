@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 import minigrad
 from minigrad import Generator
-from nlp.errors import NlpError
+from nlp.errors import NlpError, counted
 from nlp.text.noise import Noise
 
 __all__ = [
@@ -186,7 +186,10 @@ class CorruptedWindows:
             raise NlpError(f"a window has at least 1 word a side and a batch 1 window, not {window} and {bptt}")
         self.width = 2 * window + 1
         if len(ids) < self.width:
-            raise NlpError(f"a window of {self.width} words needs a text as long, and this one has {len(ids)} tokens")
+            raise NlpError(
+                f"a window of {self.width} words needs a text as long, and this one has {counted(len(ids), 'token')}: "
+                "lower --window, or give a longer text"
+            )
         self.ids, self.noise, self.bptt = ids, Noise(counts, power), bptt
         self.steps = len(ids) - self.width + 1
 

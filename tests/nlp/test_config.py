@@ -200,6 +200,11 @@ def test_an_option_of_another_model_is_refused(options: dict[str, Any], said: st
     assert str(caught.value).startswith(said)
 
 
+def test_what_cannot_be_together_is_told_with_what_to_do() -> None:
+    with pytest.raises(NlpError, match="which --output nce does without: leave one of them out"):
+        Config.choose(maxent_order=2, output="nce")
+
+
 @pytest.mark.parametrize("model", get_args(Model))
 @pytest.mark.parametrize("level", get_args(Level))
 def test_every_model_s_defaults_go_together_and_can_be_given_again(model: str, level: str, tmp_path: Path) -> None:

@@ -319,3 +319,9 @@ def test_learning_that_spoils_the_weights_is_told_where() -> None:
         dynamic(model, ids, Rule(1e38, 2))
     for name, value in weights_of(model).items():
         np.testing.assert_array_equal(value, before[name])
+
+
+def test_learning_that_makes_every_token_impossible_is_told() -> None:
+    text = "abc cab\nbca\n" * 9
+    with pytest.raises(NotFiniteError, match=r"more than a perplexity can be told of; lower --dynamic-lr \(100000\)"):
+        evaluate_dynamically(letters_model(), text, Rule(1e5, 2))

@@ -95,6 +95,16 @@ def test_the_beginning_of_the_validation_text_is_looked_at(tmp_path: Path, monke
         assert experiment.train_windows.steps > 200
 
 
+def test_a_checkpoint_says_that_it_is_of_word_vectors(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    finish(Experiment.create(config_of("cbow", epochs=1), two_worlds(9), run))
+    checkpoint = minigrad.load(run / LAST)
+    assert checkpoint["kind"] == "minigrad word vectors, to go on with"
+    minigrad.save({**checkpoint, "kind": "minigrad language model, to go on with"}, run / LAST)
+    with pytest.raises(NlpError, match=r"is no checkpoint of nlp words train: it holds something else"):
+        Experiment.resume(run)
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_a_run_that_is_left_goes_on_to_the_same_bytes(case: str, tmp_path: Path) -> None:
     corpus = Corpus.of_texts("pattern", "a sentence repeated", train=PATTERN * 40, valid=PATTERN * 6)
