@@ -13,11 +13,9 @@ import typer
 from typer.core import TyperGroup
 
 from nlp.commands import results, study, train, train_words, tune, use, words
-from nlp.errors import NlpError
+from nlp.errors import INTERRUPTED, NlpError
 
 __all__ = ["app", "main"]
-
-INTERRUPTED = 130  # the exit code of a program that Ctrl-C ended
 
 
 class OneSentence(TyperGroup):

@@ -14,6 +14,7 @@ from nlp.errors import NlpError
 __all__ = [
     "TEMPORARY",
     "disk_errors",
+    "expect_place",
     "missing_folders",
     "remove_empty",
     "replacing",
@@ -69,6 +70,17 @@ def write_json(path: Path, content: Any) -> None:
     """
     text = strict_json.dumps(content, indent=2, ensure_ascii=False)
     write_text(path, re.sub("[\ud800-\udfff]", lambda half: f"\\u{ord(half[0]):04x}", text) + "\n")
+
+
+def expect_place(path: Path) -> None:
+    """Raise NlpError where no file can come to be, for want of a folder or because there is one of that name.
+
+    To be called before the work whose results the file is for.
+    """
+    if not path.parent.is_dir():
+        raise NlpError(f"{path} cannot be written, for there is no folder {path.parent}: make it, or name another")
+    if path.is_dir():
+        raise NlpError(f"{path} is a folder: name a file in it")
 
 
 def missing_folders(path: Path) -> list[Path]:

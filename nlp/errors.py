@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["NlpError", "NotFiniteError", "counted", "did_you_mean"]
+__all__ = ["INTERRUPTED", "NlpError", "NotFiniteError", "counted", "did_you_mean"]
+
+INTERRUPTED = 130  # the exit code of a program that Ctrl-C ended
 
 
 class NlpError(Exception):

@@ -236,7 +236,7 @@ class Options:
         ]
         fixed = self._fixed_by_another(given)
         if differing or fixed:
-            may_change = [flag(name) for name in self.CHANGEABLE if not (fixed and name == "epochs")]
+            may_change = [flag(name) for name in self.CHANGEABLE if not (name == "epochs" and self._leads_to_an_end())]
             raise NlpError(
                 f"{run} was started with {'; '.join(differing + fixed)}: go on without that, or start a new run "
                 f"(only {', '.join(may_change)} may change)"
@@ -246,9 +246,13 @@ class Options:
     def _fixed_by_another(self, given: Mapping[str, Any]) -> list[str]:
         """The schedules that lead to an end move with it."""
         epochs, schedule = getattr(self, "epochs", None), getattr(self, "schedule", None)
-        if given.get("epochs", epochs) == epochs or schedule not in ("cosine", "linear"):
+        if given.get("epochs", epochs) == epochs or not self._leads_to_an_end():
             return []
         return [f"--epochs {epochs}, on which its --schedule {schedule} depends, not {given['epochs']}"]
+
+    def _leads_to_an_end(self) -> bool:
+        """Whether the learning rate falls towards the last epoch."""
+        return getattr(self, "schedule", None) in ("cosine", "linear")
 
     # ---- the fields -------------------------------------------------------------------------------------------------
 

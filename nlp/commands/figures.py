@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Value", "duration", "figures", "say", "size", "tokens_by_part"]
+__all__ = ["LARGE", "Value", "duration", "figures", "say", "size", "tokens_by_part"]
 
 LARGE = 1e9  # from here on the digits before the point say less than the power of ten
 

@@ -10,13 +10,17 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from nlp.config import Config
+from nlp.disk import expect_place
 from nlp.options import Options
 from nlp.run_options import PANELS, TEXT
 
-__all__ = ["ConfigFile", "Out", "Preset", "Resume", "text_parameters", "text_sources", "with_options"]
+__all__ = ["ConfigFile", "JsonFile", "Out", "Preset", "Resume", "text_parameters", "text_sources", "with_options"]
 
 # The texts are no `Path` yet: that would make the folder "." of an empty name.
-Files = Annotated[list[str] | None, typer.Argument(help="Texts, as with --text.", show_default=False)]
+Files = Annotated[
+    list[str] | None,
+    typer.Argument(help="Further files, as with --text, or with --data where that is given.", show_default=False),
+]
 Texts = Annotated[
     list[str] | None,
     typer.Option(help="A UTF-8 text, split 90/5/5; may be repeated.", metavar="<path>", rich_help_panel=TEXT),
@@ -53,6 +57,16 @@ Preset = Annotated[str | None, typer.Option(help=f"A paper's settings: {', '.joi
 ConfigFile = Annotated[Path | None, typer.Option(help="Options from a TOML or JSON file, or a run's config.json.")]
 
 
+def _expect_place(path: Path | None) -> Path | None:
+    if path is not None:
+        expect_place(path)
+    return path
+
+
+JsonFile = Annotated[
+    Path | None,
+    typer.Option("--json", help="Write all of it into this file too.", show_default=False, callback=_expect_place),
+]
 Out = Annotated[
     Path | None, typer.Option(help="The run folder. Default: the first free runs/NAME-N.", show_default=False)
 ]
@@ -81,7 +95,8 @@ def text_parameters(*, test: bool = True) -> list[inspect.Parameter]:
 def text_sources(options: dict[str, Any]) -> dict[str, Any]:
     """The texts that were given, as `nlp.text.load_corpus` takes them; they are taken out of the options."""
     texts = {name: options.pop(name, None) for name in _TEXTS}
-    texts["text"] = [*(texts["text"] or ()), *(texts.pop("files") or ())]
+    kind = "data" if texts["data"] and not texts["text"] else "text"  # what files are of that stand without an option
+    texts[kind] = [*(texts[kind] or ()), *(texts.pop("files") or ())]
     return {name: value for name, value in texts.items() if value not in (None, [])}
 
 

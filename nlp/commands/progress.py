@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from nlp.commands.figures import duration, figures, say, size, tokens_by_part
+from nlp.commands.figures import LARGE, duration, figures, say, size, tokens_by_part
 from nlp.config import Config
 from nlp.evaluation.scoring import perplexity
 from nlp.tasks.language_modelling import Results
@@ -149,7 +149,7 @@ class Display:
 
     def measured(self, loss: float) -> str:
         """A loss as it is shown."""
-        return f"{loss:.4f}"
+        return f"{loss:.4f}" if abs(loss) < LARGE else f"{loss:.3g}"
 
     def results(self, results: Any) -> None:
         """What the run came to."""
@@ -216,6 +216,12 @@ class VectorDisplay(Display):
         for word, near in results.neighbours.items():
             say(self.console, f"  {word}: {', '.join(other for other, _ in near)}")
         self.console.print()
+        if results.chance is not None and results.valid_loss >= results.chance:
+            say(
+                self.console,
+                f"These vectors are worth nothing: their loss is not below the {self.measured(results.chance)} of "
+                "chance. Start a new run with a smaller --batch-size, with a lower --lr, or with a longer text.",
+            )
         say(self.console, f"everything is in {path}; see more with: nlp words near {path} WORD")
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import typer
 from rich.console import Console
 
 from nlp.commands.progress import Display, reading, show_until_stopped
-from nlp.errors import NlpError
+from nlp.errors import INTERRUPTED, NlpError
 from nlp.options import Options, flag
 from nlp.run_folder import RunFolder
 from nlp.tasks import COMMANDS
@@ -50,4 +51,8 @@ def _run(console: Console, experiment: Experiment, display: type[Display]) -> No
         shown = display(console, experiment)
         going_on = f"{COMMANDS[experiment.config.TASK]} --resume {experiment.folder.path}"
         show_until_stopped(experiment.train(), shown, experiment.save, going_on)
-        shown.results(experiment.finish())
+        try:
+            shown.results(experiment.finish())
+        except KeyboardInterrupt:
+            typer.echo(f"nlp: stopped; what was trained is saved: {going_on} judges it", err=True)
+            raise typer.Exit(INTERRUPTED) from None

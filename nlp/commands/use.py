@@ -11,16 +11,14 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from nlp.disk import write_json
+from nlp.commands.options import JsonFile
+from nlp.disk import expect_place, write_json
 from nlp.errors import NlpError
 
 __all__ = ["register"]
 
 Run = Annotated[Path, typer.Argument(help="A folder that nlp train made.", show_default=False)]
 Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
-JsonFile = Annotated[
-    Path | None, typer.Option("--json", help="Write all of it into this file too.", show_default=False)
-]
 
 
 def register(app: typer.Typer) -> None:
@@ -246,6 +244,7 @@ def compare(
     from nlp.pictures import picture_format
 
     picture_format(out)  # a wrong name is told before the runs are read
+    expect_place(out)
     summaries = summarize(runs)
     show_comparison(Console(), summaries)
     draw_comparison(summaries, out)

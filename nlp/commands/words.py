@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from nlp.disk import write_json
+from nlp.commands.options import JsonFile
+from nlp.disk import expect_place, write_json
 from nlp.errors import NlpError
 
 __all__ = ["register", "words"]
@@ -67,9 +68,7 @@ def evaluate(
     match_case: Annotated[
         bool, typer.Option("--match-case", help="Athens is not athens. Default: case does not count.")
     ] = False,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write all of it into this file too.", show_default=False)
-    ] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """How many analogies the vectors answer, and how well their cosines agree with people's judgement of likeness.
 
@@ -108,6 +107,7 @@ def export(
     """Write the vectors into a file in word2vec's format, which gensim and others read."""
     from nlp.keyed_vectors import load_vectors
 
+    expect_place(file)
     vectors = load_vectors(source)
     vectors.save(file)
     typer.echo(f"{len(vectors):,} words of {vectors.vectors.shape[1]} numbers are in {file}")
@@ -130,6 +130,7 @@ def draw_map(
     from nlp.pictures import picture_format
 
     picture_format(out)  # a wrong name is told before the vectors are read
+    expect_place(out)
     vectors = load_vectors(source)
     shown = word or frequent_words(vectors, count)
     with reading(Console(stderr=True)) as progress:

@@ -54,16 +54,20 @@ class Vanishing:
     curves: list[Curve] = field(default_factory=list)
 
     def table(self) -> tuple[Sequence[str], list[Row]]:
-        """What is left of the norm ten steps and K steps back, and what each step multiplies it by."""
-        ten = min(10, self.lags)
-        headings = ("gradient of", "when", f"left at {ten}", f"left at {self.lags}", "factor a step", "valid ppl")
+        """What is left of the norm ten steps and K steps back, and what each step multiplies it by.
+
+        Where gradients are 0 their share is told, and no factor: the norms are those of the others.
+        """
+        places = sorted({min(10, self.lags), self.lags})
+        headings = ("gradient of", "when", *(f"left at {k}" for k in places), "factor a step", "valid ppl")
         perplexities = {curve.name: curve.last for curve in self.curves}
         rows: list[Row] = []
         for when, group in (("fresh", self.fresh), ("trained", self.trained), ("scaled", self.scaled)):
             for one in group:
-                shares = [f"{one.share(k):.2g}" for k in (ten, self.lags)]
+                shares = [f"{one.share(k):.2g}{_lost(one, k)}" for k in places]
                 ppl = perplexities.get(one.name) if when == "trained" else None
-                rows.append((_named(one), when, *shares, f"{one.factor:.3f}", ppl))
+                factor = "" if one.zeros[-1] else f"{one.factor:.3f}"
+                rows.append((_named(one), when, *shares, factor, ppl))
         return headings, rows
 
     def draw(self) -> Figure:
@@ -175,12 +179,17 @@ def _named(one: Reach) -> str:
     return one.name if one.name.startswith("radius") else f"{one.name.upper()}, by {one.of}"
 
 
+def _lost(one: Reach, k: int) -> str:
+    """Which share of the gradients k steps back is 0, where that are any."""
+    return f" ({100 * one.zeros[k]:.2g}% are 0)" if one.zeros[k] else ""
+
+
 def _draw_reaches(axes: Axes, title: str, reaches: Sequence[Reach], looks: Sequence[tuple[int, str]]) -> None:
     """A line for each, and the quantiles around it as a band."""
     for one, (number, style) in zip(reaches, looks, strict=True):
         k = np.arange(len(one.mean))
         mean, low, high = (_positive(values) for values in (one.mean, one.low, one.high))
-        axes.plot(k, mean, color=colour(number), ls=style, lw=2, label=_named(one))
+        axes.plot(k, mean, color=colour(number), ls=style, lw=2, label=_named(one) + _lost(one, -1))
         axes.fill_between(k, low, high, color=colour(number), alpha=0.12, lw=0)
     plain(axes, title)
     axes.set_xlabel("steps back, k")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from nlp.text.contexts import ContextWindows, CorruptedWindows, stretch_length
 from nlp.text.cooccurrence import CooccurrenceBatches, count_cooccurrences
 from nlp.training.curves import draw_curves
 from nlp.training.trainer import Trainer, Windows
-from nlp.vector_config import VectorConfig
+from nlp.vector_config import WORD2VEC, VectorConfig
 
 if TYPE_CHECKING:
     from nlp.training.experiment import Experiment
@@ -34,6 +35,11 @@ ENTRIES, WINDOWS = 4096, 256  # in one update of glove, and of collobert-weston
 # CBOW with shared noise takes so many stretches at once, for what an update costs beside its arithmetic: on WikiText-2
 # 0.6 of the time, with vectors as good. Those of eight (`nlp words train --batch-size 3536`) are worth nothing.
 STRETCHES = 3
+# How often a vector may be moved each time its word occurs, in a stretch of full length: with wider windows or more
+# noise it is shorter. A window has w + 1 words in the mean. On 1.2 MB of WikiText-2 the vectors went to infinity with
+# windows of 20 words, or with 20 noise words of which 64 are shared. CBOW with noise of each word's own bears more.
+MOVES, MOVES_ALONE = 36, 400
+SHARED = 64 / 5  # noise words to be shared for each they stand for; where there are fewer, a stretch is shorter, too
 # Words of the validation text that are looked at: with noise words by their expectation, over all of the vocabulary,
 # all of WikiText-2's would take six times as long as an epoch of CBOW with shared noise.
 VALIDATED = 20_000
@@ -44,9 +50,11 @@ SHOWN, NEAR = 6, 5  # frequent words whose nearest ones are shown at the end, an
 
 @dataclass(frozen=True)
 class VectorResults:
-    """What a finished run came to: its last validation loss, and the words nearest to some frequent ones."""
+    """What a finished run came to: its last validation loss, that of vectors that know nothing where it is known, and
+    the words nearest to some frequent ones."""
 
     valid_loss: float
+    chance: float | None
     neighbours: dict[str, list[tuple[str, float]]]
 
 
@@ -117,10 +125,15 @@ class WordVectorLearning:
         telling = [word for word in vectors.words if word.isalpha() and len(word) > 3]
         chosen = (telling or vectors.words)[:SHOWN]
         neighbours = {word: vectors.most_similar([word], count=NEAR) for word in chosen}
-        results = VectorResults(experiment.trainer.best_loss, neighbours)
+        results = VectorResults(experiment.trainer.best_loss, _chance(experiment.config), neighbours)
         experiment.folder.append_metrics({"kind": "results", "valid_loss": results.valid_loss})
         draw_curves(experiment.folder, "loss", perplexities=False)
         return results
+
+
+def _chance(config: VectorConfig) -> float | None:
+    """The loss (nats a pair, or a word) where every score is 0: that of a word, and those of its noise."""
+    return (1 + config.negatives) * math.log(2) if config.model in WORD2VEC and config.negatives else None
 
 
 # ---- which model, and what it reads ---------------------------------------------------------------------------------
@@ -140,15 +153,31 @@ def _windows(config: VectorConfig, ids: Any, counts: Counts) -> Any:
         return CorruptedWindows(
             ids, counts, window=config.window, bptt=config.batch_size or WINDOWS, power=config.power
         )
-    stretches = STRETCHES if config.model == "cbow" and config.shared else 1
     return ContextWindows(
         ids,
         counts,
         window=config.window,
         subsample=config.subsample,
-        bptt=config.batch_size or stretches * stretch_length(counts, config.subsample),
+        bptt=config.batch_size or _stretch(config, counts),
         predict_centre=config.model == "cbow",
     )
+
+
+def _stretch(config: VectorConfig, counts: Counts) -> int:
+    """How many tokens word2vec learns from in one update.
+
+    `stretch_length` bounds how often a word occurs in it. A vector is moved more often than that, once for each word
+    in the window and each noise word, which at other settings than the usual ones has to be made up for.
+    """
+    length: float = stretch_length(counts, config.subsample)
+    if config.model == "cbow" and config.shared:
+        length *= STRETCHES
+    if config.negatives:
+        bearable = MOVES if config.model == "skip-gram" or config.shared else MOVES_ALONE
+        length *= min(1.0, bearable / ((config.window + 1) * (config.negatives + 1)))
+    if config.shared:
+        length *= min(1.0, config.shared / (SHARED * config.negatives))
+    return max(2, int(length))
 
 
 def _skip_gram(config: VectorConfig, V: int, counts: Counts) -> SkipGram:

@@ -118,10 +118,15 @@ def _read_table(delimiter: str) -> Reader:
                 begins = reader.line_num + 1
         except csv.Error as error:
             raise NlpError(
-                f"the record that begins in line {begins} of {file.path} is malformed ({error}): mend the record"
+                f"the record that begins in line {begins} of {file.path} is malformed ({_readable(error)}): a field "
+                'that begins with " ends with one, and those inside it are doubled'
             ) from error
 
     return read
+
+
+def _readable(error: csv.Error) -> str:
+    return str(error).replace("\t", "tab")
 
 
 def _place_of(field: str, names: list[str], file: TextFile) -> int:
@@ -159,7 +164,10 @@ def _text_in(record: dict[str, Any], field: str, where: str) -> str:
         raise NlpError(f"{where} has no field {field!r}{did_you_mean(field, record)}: it has {named}")
     if not isinstance(record[field], str):
         raise NlpError(f"{where} has {json.dumps(record[field]):.40} in the field {field!r}, which is no text")
-    return record[field]
+    text: str = record[field]
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise NlpError(f"{where} has half a character (of U+D800 to U+DFFF) in the field {field!r}: mend the record")
+    return text
 
 
 def _lines_of(file: TextFile) -> Iterator[str]:

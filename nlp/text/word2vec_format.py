@@ -74,6 +74,8 @@ def _collected(path: Path, entries: Iterator[tuple[bytes, Vectors]], V: int, D: 
             word = name.decode()
         except UnicodeDecodeError as error:
             raise _damaged(path, f"the name of word {number + 1} is not UTF-8") from error
+        if not word:
+            raise _damaged(path, f"word {number + 1} has no name, as where binary is text, or the other way about")
         if word in words:
             raise _damaged(path, f"it has the word {word!r} twice")
         words[word] = None

@@ -265,7 +265,7 @@ class Trainer:
         elif not math.isfinite(loss):
             where = f"the loss became {loss}"
         else:
-            where = "the gradients became too large to add up, even for clipping"
+            where = "the gradients became too large to add up" + (", even for clipping" if self.clip else "")
         if bad and not spoilt:
             where += f", and the first gradient that was not finite is that of {bad[-1]}"
         return NotFiniteError(
@@ -273,8 +273,10 @@ class Trainer:
         )
 
     def _advice(self) -> str:
-        clip = f", or lower --clip ({self.clip:g})" if self.clip else "" if self.clip is None else ", or set --clip"
-        return f"lower --lr ({self.lr:g}){clip}"
+        if self.clip is None:  # nothing of which a run that goes on may change
+            return f"start a new run with a smaller --batch-size, or with a lower --lr ({self.lr:g})"
+        clip = f"lower --clip ({self.clip:g})" if self.clip else "set --clip"
+        return f"lower --lr ({self.lr:g}), or {clip}"
 
     # ---- after an epoch ---------------------------------------------------------------------------------------------
 

@@ -230,7 +230,11 @@ MISTAKES: dict[str, tuple[list[object], str]] = {
     "a context of words": (["eval", "RUN", "--text", BOOK, "--context", "all"], "--context is carried or a number"),
     "a context of one": (["eval", "RUN", "--text", BOOK, "--context", 1], "--context is carried or a number"),
     "documents of pages": (["eval", "RUN", "--text", BOOK, "--documents", "page"], "--documents is line or blank"),
-    "no place for the figures": (["eval", "RUN", "--text", BOOK, "--json", "no/where.json"], "cannot be written"),
+    "no place for the figures": (
+        ["eval", "RUN", "--text", BOOK, "--json", "no/where.json"],
+        "there is no folder no: make it",
+    ),
+    "a folder for the figures": (["eval", "RUN", "--text", BOOK, "--json", "."], ". is a folder: name a file in it"),
     "a rate without --dynamic": (
         ["eval", "RUN", "--text", BOOK, "--dynamic-lr", 1],
         "--dynamic-lr goes with --dynamic",
@@ -244,7 +248,7 @@ MISTAKES: dict[str, tuple[list[object], str]] = {
     "a mixture on no text": (["mix", "RUN", "RUN", "--text", "nowhere.txt"], "nowhere.txt does not exist"),
     "a mixture by no text": (["mix", "RUN", "RUN", "--valid", ""], "the name of a text is empty: name a file"),
     "no runs": (["compare"], "Missing argument 'runs'"),
-    "no place for the picture": (["compare", "RUN", "--out", "no/where.png"], "cannot be written"),
+    "no place for the picture": (["compare", "RUN", "--out", "no/where.png"], "there is no folder no: make it"),
     "a picture of another kind": (["compare", "RUN", "--out", "x.jpg"], "let its name end in .png, .svg or .pdf"),
     "a picture of no kind": (["compare", "RUN", "--out", "x"], "let its name end in .png, .svg or .pdf"),
     "an unknown word": (["inspect", "RUN", "--word", "zebra"], "does not know 'zebra'"),
@@ -256,3 +260,11 @@ MISTAKES: dict[str, tuple[list[object], str]] = {
 def test_a_mistake_is_told_in_one_sentence(name: str, run: Path) -> None:
     words, message = MISTAKES[name]
     told_in_one_sentence(words, message, run)
+
+
+@pytest.mark.parametrize("words", [["eval", "RUN", "--text", BOOK], ["mix", "RUN", "RUN"], ["compare", "RUN"]])
+def test_no_place_for_the_figures_is_told_before_anything_is_read(
+    words: list[object], run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nlp.run_folder.RunFolder.open", lambda path: pytest.fail("a run was read"))
+    told_in_one_sentence([*words, "--json", "no/where.json"], "no/where.json cannot be written, for there is", run)

@@ -129,7 +129,7 @@ MISTAKES: dict[str, tuple[list[object], str]] = {
     "a pair alone": (["eval", "FILE", "--pairs", written("p", b"king,queen\n")], "line 1 of p is not two words and"),
     "no word to use": (["eval", "FILE", "--pairs", written("p", b"a,b,1\n"), "--restrict", 0], "at least 1, not 0"),
     "another ending": (["export", "FILE", "v.doc"], "v.doc is no file of word vectors by its name"),
-    "no place for the file": (["export", "FILE", "no/where.bin"], "cannot be written"),
+    "no place for the file": (["export", "FILE", "no/where.bin"], "there is no folder no: make it"),
     "a picture of another kind": (["map", "nowhere", "--out", "x.jpg"], "let its name end in .png, .svg or .pdf"),
     "a map of two": (["map", "FILE", "king", "queen"], "at least 3 words, not 2"),
     "a map of none": (["map", "FILE", "--words", 0], "--words must be at least 3, not 0"),

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nlp_helpers import PATTERN, TINY, as_words, finish, random_corpus, same_run, tiny
+from nlp_helpers import PATTERN, TINY, as_words, call, finish, random_corpus, same_run, tiny
 
 import minigrad
 import nlp
@@ -344,3 +344,19 @@ def test_killed_again_and_again_it_comes_to_the_same_bytes(text: Path, tmp_path:
     assert process.returncode == 0
     same_run(run, quiet)
     assert not list(run.glob(".*.tmp"))
+
+
+def test_ctrl_c_while_the_result_is_judged_says_how_to_go_on(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(experiment: Experiment) -> None:
+        raise KeyboardInterrupt
+
+    run = tmp_path / "run"
+    with monkeypatch.context() as context:
+        context.setattr(Experiment, "finish", stopped)
+        result = call("train", "--text", text, "--out", run, *SMALL)
+    assert result.exit_code == 130
+    assert result.stderr == f"nlp: stopped; what was trained is saved: nlp train --resume {run} judges it\n"
+    assert call("train", "--resume", run).exit_code == 0
+    assert list(RunFolder.open(run).metrics())[-1]["kind"] == "results"

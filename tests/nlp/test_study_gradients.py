@@ -16,9 +16,9 @@ import minigrad
 from nlp.errors import NlpError
 from nlp.models.rnn_lm import RNNLM
 from nlp.studies.cliff import START, STEPS, WANTED, descend, error, study_cliff
-from nlp.studies.gradients import gradient_norms, reach, unrolled
+from nlp.studies.gradients import Reach, gradient_norms, reach, unrolled
 from nlp.studies.training import recurrent_weight, spectral_radius
-from nlp.studies.vanishing import scale_to_radius
+from nlp.studies.vanishing import Vanishing, scale_to_radius
 
 V, H, B, T = 5, 4, 2, 6
 SEEDS = st.integers(0, 2**31)
@@ -236,6 +236,18 @@ def test_of_dead_units_nothing_comes_back_and_the_means_leave_it_out() -> None:
     assert one.mean[1:] == one.low[1:] == one.high[1:] == [0.0, 0.0]
     assert one.factor == 0.0
     assert one.share(1) == 0.0
+
+
+def test_where_gradients_are_zero_the_table_and_the_picture_say_so_and_give_no_factor() -> None:
+    norms = [1.0] * 3
+    some = Reach("irnn", "h", norms, norms, norms, zeros=[0.0, 0.25, 0.972])
+    none = Reach("gru", "h", norms, norms, norms, zeros=[0.0] * 3)
+    study = Vanishing(2, fresh=[some, none])
+    headings, rows = study.table()
+    assert headings == ("gradient of", "when", "left at 2", "factor a step", "valid ppl")
+    assert rows == [("IRNN, by h", "fresh", "1 (97% are 0)", "", None), ("GRU, by h", "fresh", "1", "1.000", None)]
+    labels = [text.get_text() for text in study.draw().axes[0].get_legend().get_texts()]
+    assert labels == ["IRNN, by h (97% are 0)", "GRU, by h"]
 
 
 def test_the_means_are_geometric_and_lie_between_the_quantiles() -> None:

@@ -69,11 +69,66 @@ def test_words_too_short_to_say_much_are_shown_where_there_are_no_others(tmp_pat
 
 def test_an_update_is_of_three_stretches_where_the_windows_of_cbow_share_noise(tmp_path: Path) -> None:
     lengths = {}
-    for case, options in (("cbow", {}), ("shared", {}), ("shared", {"batch_size": 7})):
+    for case, options in (("cbow", {}), ("shared", {"shared": 64}), ("shared", {"batch_size": 7})):
         with Experiment.create(config_of(case, **options), two_worlds(9), tmp_path / f"{len(lengths)}") as experiment:
             lengths[case, *options] = experiment.train_windows.bptt
-    assert lengths["shared",] == 3 * lengths["cbow",] > 0
+    assert lengths["shared", "shared"] == 3 * lengths["cbow",] > 0
     assert lengths["shared", "batch_size"] == 7
+
+
+@pytest.mark.parametrize(
+    ("case", "options", "share"),
+    [
+        ("skip-gram", {"window": 5, "negatives": 5}, 1),
+        ("skip-gram", {"window": 2, "negatives": 3}, 1),  # never longer
+        ("skip-gram", {"window": 11, "negatives": 5}, 1 / 2),
+        ("skip-gram", {"window": 5, "negatives": 17}, 1 / 3),
+        ("skip-gram", {"window": 20, "negatives": 0}, 1),
+        ("skip-gram", {"window": 5, "negatives": 5, "shared": 64}, 1),
+        ("skip-gram", {"window": 5, "negatives": 5, "shared": 8}, 1 / 8),
+        ("cbow", {"window": 19, "negatives": 19}, 1),
+        ("cbow", {"window": 24, "negatives": 63}, 1 / 4),
+        ("cbow", {"window": 5, "negatives": 17, "shared": 64}, 3 / 3 / 3.4),
+        ("cbow", {"window": 5, "negatives": 5, "shared": 1}, 3 / 64),
+    ],
+)
+def test_an_update_is_of_fewer_words_where_each_moves_vectors_more_often(
+    case: str, options: dict[str, int], share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(word_vectors, "stretch_length", lambda counts, subsample: 720)
+    config = VectorConfig.choose(model=case, **options)
+    assert word_vectors._stretch(config, np.array([3, 2])) == pytest.approx(720 * share, abs=1)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"model": "skip-gram", "window": 10, "negatives": 15, "shared": 64},
+        {"model": "cbow", "window": 50, "negatives": 50},
+    ],
+    ids=lambda options: " ".join(f"{name} {value}" for name, value in options.items()),
+)
+def test_wide_windows_and_much_noise_teach_more_than_chance(options: dict[str, Any], tmp_path: Path) -> None:
+    draw, words = np.random.default_rng(0), np.array([f"w{number}" for number in range(3000)])
+    frequent = 1 / np.arange(1, 3001)  # Zipf's law
+    text = " ".join(draw.choice(words, 60_000, p=frequent / frequent.sum()))
+    corpus = Corpus.of_texts("zipf", "words by their frequency", train=text, valid=text[:20_000])
+    results = finish(Experiment.create(VectorConfig.choose(size=20, epochs=1, **options), corpus, tmp_path / "run"))
+    assert results.valid_loss < results.chance == (1 + options.get("negatives", 5)) * np.log(2)
+
+
+def test_vectors_that_are_worth_nothing_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    words: list[object] = [
+        "words",
+        "train",
+        "--text",
+        written("t", b"the cat sat on a mat in the hat " * 300)(),
+        "--out",
+    ]
+    said = "These vectors are worth nothing: their loss is not below the 4.1589 of chance."
+    assert said not in call(*words, "good", "--subsample", 0, "--batch-size", 20).output
+    assert said in call(*words, "bad", "--subsample", 0, "--batch-size", 2000, "--lr", 0.02).output
 
 
 def test_words_that_spoil_windows_are_drawn_as_the_option_says(tmp_path: Path) -> None:

@@ -7,13 +7,14 @@ Shapes: N rows of features, H features, V words in the vocabulary.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from minigrad import Tensor, nn, no_grad, tensor
-from nlp.errors import NlpError
+from nlp.errors import NlpError, counted
 from nlp.models.output_layers.layer import OutputLayer, frequencies, reduced, scored
 
 __all__ = ["AdaptiveSoftmax", "cheapest_cutoffs"]
@@ -49,8 +50,9 @@ class AdaptiveSoftmax(OutputLayer):
         chosen = cheapest_cutoffs(found, features, div_value) if cutoffs is None else list(cutoffs)
         if int(features // div_value ** len(chosen)) < 1:
             raise NlpError(
-                f"an adaptive softmax of {len(chosen)} clusters with div_value {div_value:g} has no features left of "
-                f"{features}: take a smaller div_value or more hidden units"
+                f"an adaptive softmax of {counted(len(chosen), 'cluster')} has words of {features} // "
+                f"{div_value:g}^{len(chosen)} features, which leaves none: take {math.ceil(div_value ** len(chosen))} "
+                "hidden units (--hidden) or more"
             )
         try:
             self.softmax = nn.AdaptiveLogSoftmaxWithLoss(features, vocabulary, chosen, div_value, head_bias=True)
@@ -87,7 +89,8 @@ class AdaptiveSoftmax(OutputLayer):
 
 
 def cheapest_cutoffs(counts: NDArray[np.float64], features: int, div_value: float, least: int = LEAST) -> list[int]:
-    """The one or two cutoffs with the fewest products a token, in expectation over words that occur so often (V >= 2).
+    """The two cutoffs, or the one where two cannot be, with the fewest products a token, in expectation over words that
+    occur so often (V >= 2).
 
     After section 4 of the paper: a head of k words and C clusters takes H (k + C) products for every token, but a small
     one no less time than one of `least`; a cluster of size k with features of size d takes d (H + k) for each token

@@ -95,7 +95,7 @@ WRONG = {
     "an open quote": (
         ".csv",
         b'text,stars\n"very\ngood",5\n\n"good,5\n' + b"bad,1\n" * 9,
-        "the record that begins in line 5 of {} is malformed (unexpected end of data): mend the record",
+        'the record that begins in line 5 of {} is malformed (unexpected end of data): a field that begins with " ends',
     ),
     "an open quote in the first line": (
         ".csv",
@@ -103,6 +103,8 @@ WRONG = {
         "the record that begins in line 1 of {} is malformed (unexpected end of data)",
     ),
     "a quote inside": (".csv", b'text,stars\n"go"od,5\n', "the record that begins in line 2 of {} is malformed ("),
+    "a quote inside, with tabs": (".tsv", b'text\tstars\n"go"od\t5\n', "is malformed ('tab' expected after '\"')"),
+    "half a character": (".jsonl", b'{"text": "a \\ud800 b"}\n', "line 1 of {} has half a character"),
     "only a header": (".csv", b"text,stars\n", "has no document in the field 'text'"),
     "all empty": (".csv", b'text,stars\n"",5\n" ",1\n', "has no document in the field 'text'"),
     "few": (".csv", b"text\ngood\nbad\n", "has only 2 documents: at least 20 are needed"),
