@@ -308,6 +308,8 @@ def test_a_run_goes_on_with_its_own_options_or_those_that_do_not_matter() -> Non
         Config.choose(schedule="cosine").going_on("runs/a", {"epochs": 13})
     with pytest.raises(NlpError, match="its --schedule linear depends"):
         Config.choose(schedule="linear").going_on("runs/a", {"epochs": 13})
+    with pytest.raises(NlpError, match=r"\(only --patience, --clip, .* may change\)"):  # --epochs may not
+        Config.choose(schedule="linear").going_on("runs/a", {"hidden": 40})
     with pytest.raises(NlpError, match=r"--epochs goes with --model lstm, .*, not with ngram"):
         Config.choose(model="ngram").going_on("runs/a", {"epochs": 13})
 

@@ -181,3 +181,12 @@ def test_a_run_on_reviews_writes_one_and_goes_on(tmp_path: Path) -> None:
         file.unlink()
     again = call("train", "--resume", out, "--epochs", 2)  # the field is known to the run
     assert again.exit_code == 0, again.output
+
+
+def test_files_behind_one_of_data_are_data_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_bytes(written([f"number {number}" for number in range(40)], ".csv"))
+    result = call("train", "--data", "a.csv", "b.csv", "--model", "ngram", "--order", 2, "--out", "run")
+    assert result.exit_code == 0
+    assert "80 documents" in result.output
