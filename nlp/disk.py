@@ -72,11 +72,13 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, re.sub("[\ud800-\udfff]", lambda half: f"\\u{ord(half[0]):04x}", text) + "\n")
 
 
-def expect_place(path: Path) -> None:
+def expect_place(path: Path | None) -> None:
     """Raise NlpError where no file can come to be, for want of a folder or because there is one of that name.
 
-    To be called before the work whose results the file is for.
+    To be called before the work whose results the file is for; None is a file that was not asked for.
     """
+    if path is None:
+        return
     if not path.parent.is_dir():
         raise NlpError(f"{path} cannot be written, for there is no folder {path.parent}: make it, or name another")
     if path.is_dir():

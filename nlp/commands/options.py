@@ -10,7 +10,6 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from nlp.config import Config
-from nlp.disk import expect_place
 from nlp.options import Options
 from nlp.run_options import PANELS, TEXT
 
@@ -57,15 +56,8 @@ Preset = Annotated[str | None, typer.Option(help=f"A paper's settings: {', '.joi
 ConfigFile = Annotated[Path | None, typer.Option(help="Options from a TOML or JSON file, or a run's config.json.")]
 
 
-def _expect_place(path: Path | None) -> Path | None:
-    if path is not None:
-        expect_place(path)
-    return path
-
-
 JsonFile = Annotated[
-    Path | None,
-    typer.Option("--json", help="Write all of it into this file too.", show_default=False, callback=_expect_place),
+    Path | None, typer.Option("--json", help="Write all of it into this file too.", show_default=False)
 ]
 Out = Annotated[
     Path | None, typer.Option(help="The run folder. Default: the first free runs/NAME-N.", show_default=False)

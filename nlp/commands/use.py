@@ -165,6 +165,7 @@ def evaluate(
     from nlp.language_model import load_language_model
     from nlp.text.files import TextFile
 
+    expect_place(json_file)
     if documents not in (None, "line", "blank"):
         raise NlpError(f"--documents is line or blank, not {documents!r}")
     width = _context(context)
@@ -217,6 +218,7 @@ def mix(
     from nlp.evaluation.mixture import mix
     from nlp.text.files import TextFile
 
+    expect_place(json_file)
     for name in [*([] if valid is None else [valid]), *(text or ())]:
         TextFile(name)  # a wrong path is told before the models are read
     with _bar("mixing") as progress:
@@ -245,6 +247,7 @@ def compare(
 
     picture_format(out)  # a wrong name is told before the runs are read
     expect_place(out)
+    expect_place(json_file)
     summaries = summarize(runs)
     show_comparison(Console(), summaries)
     draw_comparison(summaries, out)

@@ -79,6 +79,7 @@ def evaluate(
     from nlp.evaluation.word_similarity import evaluate_similarity, read_pairs
     from nlp.keyed_vectors import load_vectors
 
+    expect_place(json_file)
     if analogies is None and pairs is None:
         analogies, pairs = _of_data_folder()
     questions = None if analogies is None else read_analogies(analogies)  # what is wrong with them is told first
