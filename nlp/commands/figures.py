@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["LARGE", "Value", "duration", "figures", "say", "size", "tokens_by_part"]
+__all__ = ["Value", "duration", "figures", "say", "size", "tokens_by_part", "written"]
 
 LARGE = 1e9  # from here on the digits before the point say less than the power of ten
 
@@ -23,11 +23,12 @@ def figures(headings: Sequence[str], rows: Iterable[Sequence[Value]], digits: Ma
         table.add_column(heading, justify="right" if position else "left", overflow="fold")
     places = [(digits or {}).get(heading, 2) for heading in headings]
     for row in rows:
-        table.add_row(*(Text(_written(value, places[column])) for column, value in enumerate(row)))
+        table.add_row(*(Text(written(value, places[column])) for column, value in enumerate(row)))
     return table
 
 
-def _written(value: Value, digits: int) -> str:
+def written(value: Value, digits: int) -> str:
+    """A value as it stands in a table: a number with so many digits after the point, or as a power of ten."""
     if value is None:
         return ""
     if isinstance(value, str):

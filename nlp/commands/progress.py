@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from nlp.commands.figures import LARGE, duration, figures, say, size, tokens_by_part
+from nlp.commands.figures import duration, figures, say, size, tokens_by_part, written
 from nlp.config import Config
 from nlp.evaluation.scoring import perplexity
 from nlp.tasks.language_modelling import Results
@@ -149,7 +149,7 @@ class Display:
 
     def measured(self, loss: float) -> str:
         """A loss as it is shown."""
-        return f"{loss:.4f}" if abs(loss) < LARGE else f"{loss:.3g}"
+        return written(loss, 4)
 
     def results(self, results: Any) -> None:
         """What the run came to."""

@@ -1,7 +1,7 @@
 """Which results there are to be: a TOML file of sections, each with its systems and the commands that make their
 numbers.
 
-    [parts]                                   # words that several commands share: {wikitext}
+    [parts]                                   # words that commands or sources share: {wikitext}
     wikitext = "--train wikitext-2/train.txt ..."
 
     [[section]]
@@ -162,7 +162,7 @@ def _entry(name: str, content: dict[str, Any], parts: Mapping[str, str]) -> Entr
         commands=tuple(_command(one, where, known) for one in commands),
         source=_written_out(source, known),
         values=_values(content.get("values"), where),
-        peers={measure: _peer(one, where) for measure, one in _table(content.get("peers", {}), where).items()},
+        peers={measure: _peer(one, where, known) for measure, one in _table(content.get("peers", {}), where).items()},
         minutes=minutes,
         needs=None if needs is None else _text(needs, f"what {where} needs"),
     )
@@ -187,12 +187,13 @@ def _values(content: Any, where: str) -> dict[str, Keys]:
     return values
 
 
-def _peer(content: Any, where: str) -> Peer:
+def _peer(content: Any, where: str, known: Mapping[str, str]) -> Peer:
     given = _table(content, f"a peer of {where}")
     _only(given, {"value", "source"}, f"a peer of {where}")
     if type(given.get("value")) not in (int, float):
         raise NlpError(f"a peer of {where} has no number as its value")
-    return Peer(float(given["value"]), _text(given.get("source"), f"the source of a peer of {where}"))
+    source = _text(given.get("source"), f"the source of a peer of {where}")
+    return Peer(float(given["value"]), _written_out(source, known))
 
 
 def _written_out(words: str, known: Mapping[str, str]) -> str:

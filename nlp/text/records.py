@@ -165,8 +165,12 @@ def _text_in(record: dict[str, Any], field: str, where: str) -> str:
     if not isinstance(record[field], str):
         raise NlpError(f"{where} has {json.dumps(record[field]):.40} in the field {field!r}, which is no text")
     text: str = record[field]
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise NlpError(f"{where} has half a character (of U+D800 to U+DFFF) in the field {field!r}: mend the record")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise NlpError(
+            f"{where} has half a character (of U+D800 to U+DFFF) in the field {field!r}: mend the record"
+        ) from error
     return text
 
 

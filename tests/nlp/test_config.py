@@ -200,11 +200,6 @@ def test_an_option_of_another_model_is_refused(options: dict[str, Any], said: st
     assert str(caught.value).startswith(said)
 
 
-def test_what_cannot_be_together_is_told_with_what_to_do() -> None:
-    with pytest.raises(NlpError, match="which --output nce does without: leave one of them out"):
-        Config.choose(maxent_order=2, output="nce")
-
-
 @pytest.mark.parametrize("model", get_args(Model))
 @pytest.mark.parametrize("level", get_args(Level))
 def test_every_model_s_defaults_go_together_and_can_be_given_again(model: str, level: str, tmp_path: Path) -> None:
@@ -328,7 +323,10 @@ def test_a_run_goes_on_with_its_own_options_or_those_that_do_not_matter() -> Non
         ({"weight_drop": 0.1, "dropout_recurrent": 0.1}, "--weight-drop and --dropout-recurrent both act"),
         ({"model": "deep-transition", "transition_depth": 1}, "--shortcut goes past layers"),
         ({"model": "window", "order": 1}, "--model window of --order 1 would look at no word"),
-        ({"maxent_order": 2, "output": "nce"}, "--maxent-order adds to the scores of all words, which --output nce"),
+        (
+            {"maxent_order": 2, "output": "nce"},
+            "--maxent-order adds to the scores of all words, which --output nce does without: leave one of them out",
+        ),
         ({"samples": 7}, "--samples goes with --output negative, nce, blackout, importance: leave it out"),
         ({"model": "ngram", "add_k": 3.0}, "--add-k goes with --smoothing add-k: leave it out"),
         ({"maxent_size": 100}, "--maxent-size goes with --maxent-order or --model maxent: leave it out"),

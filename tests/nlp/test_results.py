@@ -37,6 +37,7 @@ TINY_PLAN = """
 book = "--text tiny/book.txt"
 small = "{book} --embedding 8 --hidden 8 --dropout 0 --bptt 8 --batch-size 4"
 out = "--out {runs}/{name}"
+paper = "a paper, table 1"
 
 [[section]]
 title = "Models"
@@ -47,7 +48,7 @@ values = { "test perplexity" = "test_perplexity", "valid perplexity" = "valid_pe
 system = "2-gram"
 minutes = 0.1
 commands = ["nlp train {book} --model ngram --order 2 --smoothing add-k {out}"]
-peers = { "test perplexity" = { value = 1.5, source = "a paper, table 1" } }
+peers = { "test perplexity" = { value = 1.5, source = "{paper}" } }
 
 [section.results.lstm]
 system = "LSTM"
@@ -385,6 +386,7 @@ def test_a_mistake_is_told_in_one_sentence(name: str, plan: Plan) -> None:
             "'sytem', which means nothing there (the nearest is 'system')",
         ),
         ("minutes = 0.1", 'minutes = "few"', "the minutes of the result 'counts' are a number"),
+        ("{paper}", "{papers}", "{papers} in '{papers}' is not one of book, small"),
         ("{small} --epochs 2 {out}", "{smal} {out}", "{smal} in 'nlp train {smal} {out}' is not one of book, small"),
         ('["nlp train {small} --epochs 2 {out}"]', "[]", "'lstm' has no list of commands"),
         ('"nlp train {small} --epochs 2 {out}"', '"rm -r {runs}"', 'does not begin with "nlp "'),
